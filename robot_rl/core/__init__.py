@@ -1,0 +1,1 @@
+"""The numpy-only vocabulary shared by every other package: types, specs, protocols, errors, configuration."""

@@ -1,0 +1,161 @@
+"""What a robot cell is made of. `robot_rl.envs.CellEnv` knows these protocols and nothing below them.
+
+Every implementation passes the contract suites of `robot_rl.testing`; run them over your own drivers.
+All calls are non-blocking unless their docstring says otherwise, and `close()` may be called twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from robot_rl.core.types import ArmState, Array, Float32, Frame, GripperState, TeleopState
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """The cell's time: simulated in lock-step, or the wall clock."""
+
+    def now_s(self) -> float:
+        """Time since the cell started."""
+        ...
+
+    def sleep_until(self, t_s: float) -> None:
+        """Block until `t_s`; returns at once if it has passed. A simulated clock advances the physics."""
+        ...
+
+
+@runtime_checkable
+class Arm(Protocol):
+    """A torque- or impedance-controlled arm with seven joints."""
+
+    def state(self) -> ArmState:
+        """The newest reading."""
+        ...
+
+    def set_target(self, pose_base_tcp: Array) -> None:
+        """Track this pose with the impedance law until another target comes.
+
+        Raises:
+            DeviceError: the pose is not finite or its quaternion is not of unit length; the target stays as it was.
+            SafetyFault: a fault is latched.
+        """
+        ...
+
+    def hold(self) -> None:
+        """Stay at the measured pose."""
+        ...
+
+    def move_joints(self, q_rad: Array, duration_s: float) -> None:
+        """Move to a joint configuration along a minimum-jerk path. Blocks until it arrived."""
+        ...
+
+    def recover(self) -> None:
+        """Clear a latched fault; the arm then holds."""
+        ...
+
+    def close(self) -> None:
+        """Release the device. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class Gripper(Protocol):
+    """A parallel gripper."""
+
+    def state(self) -> GripperState:
+        """The newest reading."""
+        ...
+
+    def command(self, width_m: float) -> None:
+        """Move towards this opening and keep the grasp force when something is in between."""
+        ...
+
+    def close(self) -> None:
+        """Release the device. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class Camera(Protocol):
+    """A colour camera."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, 3) of every frame."""
+        ...
+
+    def read(self) -> Frame:
+        """The newest frame."""
+        ...
+
+    def close(self) -> None:
+        """Release the device. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class Teleop(Protocol):
+    """An operator's device, or the scripted stand-in for a person."""
+
+    def read(self) -> TeleopState:
+        """The newest input."""
+        ...
+
+    def close(self) -> None:
+        """Release the device. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class World(Protocol):
+    """Where the task's objects are: the simulator's truth, a tracker, or a person asked to put them there."""
+
+    def object_pose(self, name: str) -> Array:
+        """`pose_base_object` of a named object ``[7]``.
+
+        Raises:
+            DeviceError: no object of that name; the message lists the names.
+        """
+        ...
+
+    def place(self, name: str, pose_base_object: Array) -> None:
+        """Put an object at rest at a pose."""
+        ...
+
+    def reset(self, pose_base_tcp: Array, gripper_width_m: float, object_poses: dict[str, Array]) -> None:
+        """Bring arm, gripper and objects to the start of an episode, at rest. Blocks."""
+        ...
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Observation in, action out."""
+
+    @property
+    def version(self) -> int:
+        """Which published parameters it runs."""
+        ...
+
+    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        """Action ``[7]`` in [-1, 1] for one packed state ``[n]``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The devices of one robot cell."""
+
+    arm: Arm
+    gripper: Gripper
+    clock: Clock
+    world: World
+    cameras: dict[str, Camera] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Close every device."""
+        devices: list[Arm | Gripper | Camera] = [self.arm, self.gripper, *self.cameras.values()]
+        for device in devices:
+            device.close()
