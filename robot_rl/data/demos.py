@@ -1,0 +1,128 @@
+"""Demonstrations from disk, checked against what they are to be used for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from robot_rl.core.errors import DataError
+from robot_rl.core.specs import StateSpec
+from robot_rl.core.transition import StepRecord
+from robot_rl.data.episode_log import PARTIAL, SUFFIX, Episode, read_episode
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """What a set of episodes holds.
+
+    Attributes:
+        episodes: how many.
+        successes: episodes whose last step reports success.
+        steps: in all.
+        shortest: steps of the shortest episode.
+        longest: steps of the longest episode.
+        sources: steps by source, for example ``{"scripted": 812}``.
+        interventions: steps under an operator's command.
+    """
+
+    episodes: int
+    successes: int
+    steps: int
+    shortest: int
+    longest: int
+    sources: dict[str, int]
+    interventions: int
+
+    @property
+    def mean_length(self) -> float:
+        """Steps per episode."""
+        return self.steps / self.episodes if self.episodes else 0.0
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        sources = ", ".join(f"{name} {count}" for name, count in sorted(self.sources.items()))
+        return (
+            f"{self.episodes} episodes, {self.successes} successful, {self.steps} steps "
+            f"(mean {self.mean_length:.1f}, {self.shortest}-{self.longest}); steps by source: {sources or 'none'}"
+        )
+
+
+def episode_files(path: str | Path) -> list[Path]:
+    """The finished episodes at a path: the file itself, or every ``*.mcap`` in the folder, sorted by name.
+
+    Raises:
+        DataError: there is none.
+    """
+    where = Path(path)
+    if where.is_file():
+        return [where]
+    if not where.is_dir():
+        raise DataError(f"no demonstrations at {where}: there is no such file or folder")
+    files = sorted(where.glob(f"*{SUFFIX}"))
+    if not files:
+        unfinished = len(list(where.glob(f"*{SUFFIX}{PARTIAL}")))
+        hint = f"; {unfinished} half-written ones can be repaired with episode_log.recover" if unfinished else ""
+        raise DataError(f"no demonstrations in {where}: it holds no {SUFFIX} file{hint}")
+    return files
+
+
+def read_demos(path: str | Path, state_spec: StateSpec, task: str) -> list[Episode]:
+    """Every finished episode at a path, with its header.
+
+    Args:
+        path: an episode file or a folder of them.
+        state_spec: layout that the states must have.
+        task: id that the episodes must have.
+
+    Raises:
+        DataError: nothing is there, a file is broken, or it is of another task or state layout.
+    """
+    episodes = []
+    for file in episode_files(path):
+        episode = read_episode(file)
+        if episode.meta.task != task:
+            raise DataError(f"{file} is a demonstration of task {episode.meta.task!r}, expected {task!r}")
+        if episode.meta.state_spec.checksum != state_spec.checksum:
+            raise DataError(f"{file}: {_difference(episode.meta.state_spec, state_spec)}")
+        episodes.append(episode)
+    return episodes
+
+
+def load_demos(path: str | Path, state_spec: StateSpec, task: str) -> list[list[StepRecord]]:
+    """The steps of every demonstration at a path, ready for `ReplayBuffer.add_demos`.
+
+    Args:
+        path: an episode file or a folder of them.
+        state_spec: layout that the states must have.
+        task: id that the episodes must have.
+
+    Raises:
+        DataError: nothing is there, a file is broken, or it is of another task or state layout.
+    """
+    return [list(episode.records) for episode in read_demos(path, state_spec, task)]
+
+
+def summarise(episodes: Sequence[Sequence[StepRecord]]) -> DemoSummary:
+    """Count what is in a set of episodes."""
+    lengths = [len(records) for records in episodes]
+    steps = [record for records in episodes for record in records]
+    return DemoSummary(
+        episodes=len(episodes),
+        successes=sum(bool(e) and e[-1].rewards.get("success", 0.0) > 0.5 for e in episodes),
+        steps=len(steps),
+        shortest=min(lengths, default=0),
+        longest=max(lengths, default=0),
+        sources=dict(Counter(record.source.name.lower() for record in steps)),
+        interventions=sum(record.intervention for record in steps),
+    )
+
+
+def _difference(got: StateSpec, expected: StateSpec) -> str:
+    ours, theirs = {p.name: p for p in expected.parts}, {p.name: p for p in got.parts}
+    missing, extra = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    changed = sorted(name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name])
+    parts = [("missing", missing), ("unknown", extra), ("different", changed)]
+    text = "; ".join(f"{label}: {', '.join(names)}" for label, names in parts if names) or "the parts' order"
+    return f"state layout {got.checksum} does not match the expected {expected.checksum} ({text})"

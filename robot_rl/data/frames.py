@@ -1,0 +1,258 @@
+"""Storage of single frames in slots, and the sets of slots that may be drawn.
+
+An episode of T steps occupies T + 1 consecutive slots, the last of which holds its final observation. A slot is
+*linked* once the frame after it is known; only linked slots belong to the index sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_rl.core.errors import DataError, unknown_name
+from robot_rl.core.specs import ACTION_SIZE
+from robot_rl.core.transition import Observation, StepRecord
+from robot_rl.core.types import Image
+from robot_rl.data.rewards import COMPONENTS, component_index, component_row
+from robot_rl.data.windows import BOOTSTRAPS, NO_LINK, TERMINATES, Slots
+
+NO_STEP = -1
+
+
+class IndexSet:
+    """Slots with insertion, removal and uniform draws in constant time each."""
+
+    def __init__(self, slots: int) -> None:
+        self._members = np.empty(slots, np.int64)
+        self._position = np.full(slots, -1, np.int64)
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Number of members."""
+        return self._size
+
+    def __contains__(self, slot: int) -> bool:
+        """Whether the slot is a member."""
+        return bool(self._position[slot] >= 0)
+
+    @property
+    def members(self) -> Slots:
+        """The members in the order that draws refer to; a view."""
+        return self._members[: self._size]
+
+    def add(self, slot: int) -> None:
+        """Insert a slot; nothing happens if it is in."""
+        if slot not in self:
+            self._members[self._size] = slot
+            self._position[slot] = self._size
+            self._size += 1
+
+    def discard(self, slot: int) -> None:
+        """Remove a slot; nothing happens if it is not in."""
+        at = self._position[slot]
+        if at >= 0:
+            self._size -= 1
+            last = self._members[self._size]
+            self._members[at] = last
+            self._position[last] = at
+            self._position[slot] = -1
+
+    def draw(self, count: int | tuple[int, ...], rng: np.random.Generator) -> Slots:
+        """Uniform draws with replacement.
+
+        Raises:
+            DataError: the set is empty.
+        """
+        if not self._size:
+            raise DataError("nothing to draw from: the buffer holds no transition of this kind yet")
+        # several times faster than indexing, and the numbers drawn are in range
+        return np.take(self._members, rng.integers(self._size, size=count), mode="clip")
+
+    def restore(self, members: Slots) -> None:
+        """Become the set with these members in this order."""
+        self._position[:] = -1
+        self._size = len(members)
+        self._members[: self._size] = members
+        self._position[members] = np.arange(self._size)
+
+
+class Frame(NamedTuple):
+    """What goes into a slot: an observation, and the step that was taken on it unless it is final.
+
+    Attributes:
+        obs: what was seen.
+        record: the step taken on it, or None.
+    """
+
+    obs: Observation
+    record: StepRecord | None
+
+
+class FrameStore:
+    """Packed rows and images of all slots.
+
+    Args:
+        slots: how many.
+        state_size: values of a state row.
+        camera_shapes: ``(H, W, 3)`` by camera name.
+
+    Raises:
+        DataError: so much memory cannot be had.
+
+    Attributes:
+        rows: ``float32[slots, n + 7 + components + 1]``, see `robot_rl.data.windows`.
+        images: ``uint8[slots, H, W, 3]`` by camera name. Pages are touched only when a frame is written.
+        episode: number of the episode in each slot, -1 if never written.
+        step: step index in each slot, -1 in final frames.
+        online: linked slots of the robot's own experience.
+        demo: linked slots of demonstrations and of steps under an operator's command.
+    """
+
+    def __init__(self, slots: int, state_size: int, camera_shapes: Mapping[str, tuple[int, int, int]]) -> None:
+        self.state_size = state_size
+        self._components = state_size + ACTION_SIZE
+        width = self._components + len(COMPONENTS) + 1
+        try:
+            self.rows = np.zeros((slots, width), np.float32)
+            self.images: dict[str, Image] = {
+                name: np.empty((slots, *shape), np.uint8) for name, shape in camera_shapes.items()
+            }
+        except MemoryError as e:
+            total = slots * (4 * width + sum(int(np.prod(s)) for s in camera_shapes.values())) / 2**30
+            raise DataError(f"a replay of {slots} frames needs {total:.1f} GiB of memory: choose a smaller one") from e
+        self.episode = np.full(slots, -1, np.int64)
+        self.step = np.full(slots, NO_STEP, np.int64)
+        self.online = IndexSet(slots)
+        self.demo = IndexSet(slots)
+
+    def put(self, slot: int, frame: Frame, episode: int) -> bool:
+        """Overwrite a slot; it has no link until `link` is called.
+
+        Returns:
+            Whether a linked transition was lost.
+        """
+        lost = bool(self.rows[slot, -1] != NO_LINK)
+        self.online.discard(slot)
+        self.demo.discard(slot)
+        row = self.rows[slot]
+        row[:] = 0.0
+        row[: self.state_size] = frame.obs.state
+        for name, images in self.images.items():
+            images[slot] = frame.obs.images[name]
+        self.episode[slot] = episode
+        self.step[slot] = NO_STEP
+        if frame.record is not None:
+            row[self.state_size : self._components] = frame.record.action_executed
+            row[self._components : -1] = component_row(frame.record.rewards)
+            self.step[slot] = frame.record.step_index
+        return lost
+
+    def link(self, slot: int, record: StepRecord, *, pinned: bool) -> None:
+        """Declare that the next slot holds what followed this step; from now on it may be drawn.
+
+        Args:
+            slot: where the step is.
+            record: the step.
+            pinned: it is a demonstration, and not part of the online share.
+        """
+        self.rows[slot, -1] = TERMINATES if record.terminated else BOOTSTRAPS
+        if not pinned:
+            self.online.add(slot)
+        if pinned or record.intervention:
+            self.demo.add(slot)
+
+    def clear(self) -> None:
+        """Forget everything; images keep their bytes, which nothing refers to any more."""
+        self.rows[:] = 0.0
+        self.episode[:] = -1
+        self.step[:] = NO_STEP
+        for members in (self.online, self.demo):
+            members.restore(np.empty(0, np.int64))
+
+    def relabel(self, episode: int, component: str, values: npt.NDArray[np.float32]) -> None:
+        """Replace one reward component of every stored step of an episode; `values` is indexed by step."""
+        slots = np.flatnonzero((self.episode == episode) & (self.step != NO_STEP))
+        self.rows[slots, self._components + component_index(component)] = values[self.step[slots]]
+
+
+def check_fits(record: StepRecord, state_size: int, camera_shapes: Mapping[str, tuple[int, int, int]]) -> None:
+    """Check a record before anything of it is stored.
+
+    Raises:
+        DataError: it is invalid, has an unknown reward component, or its state or images have another layout.
+    """
+    record.validate()
+    component_row(record.rewards)
+    where = f"step {record.step_index} of episode {record.episode_id!r}"
+    for obs in (record.obs, record.final_obs):
+        if obs is None:
+            continue
+        if obs.state.shape != (state_size,):
+            raise DataError(f"{where}: state of shape {list(obs.state.shape)}, expected [{state_size}]")
+        for name, shape in camera_shapes.items():
+            image = obs.images.get(name)
+            if image is None:
+                raise DataError(f"{where}: {unknown_name('camera', name, obs.images)}")
+            if image.shape != tuple(shape) or image.dtype != np.uint8:
+                got = f"{image.dtype}{list(image.shape)}"
+                raise DataError(f"{where}: image {name!r} is {got}, expected uint8{list(shape)}")
+
+
+class Region:
+    """A range of slots that is written front to back in contiguous segments, each of one episode.
+
+    Args:
+        store: the storage.
+        start: first slot.
+        stop: behind the last slot; the region starts over there, in a new segment.
+        pinned: holds demonstrations.
+
+    Attributes:
+        tip: slot that is written next.
+        high_water: behind the highest slot ever written.
+        owner: number of the episode whose segment ends at the tip, -1 for none.
+        overwritten: transitions lost to newer ones.
+    """
+
+    def __init__(self, store: FrameStore, start: int, stop: int, *, pinned: bool) -> None:
+        self._store = store
+        self.start, self.stop = start, stop
+        self._pinned = pinned
+        self.tip = self.high_water = start
+        self.owner = -1
+        self.overwritten = 0
+
+    @property
+    def room(self) -> int:
+        """Slots left before the region starts over."""
+        return self.stop - self.tip
+
+    def append(self, episode: int, pending: StepRecord | None, frame: Frame) -> None:
+        """Write a frame of an episode and link the step before it.
+
+        Args:
+            episode: number of the episode.
+            pending: the step that led to this frame, or None at the start or after a gap.
+            frame: the frame.
+        """
+        if pending is None or self.owner != episode or self.tip == self.stop:
+            self._begin_segment(episode, pending)
+        self._put(frame, episode)
+        if pending is not None:
+            self._store.link(self.tip - 2, pending, pinned=self._pinned)
+
+    def _begin_segment(self, episode: int, pending: StepRecord | None) -> None:
+        # two frames make a transition: in a single last slot a segment could hold none
+        if self.stop - self.tip < 2:
+            self.tip = self.start
+        self.owner = episode
+        if pending is not None:
+            self._put(Frame(pending.obs, pending), episode)
+
+    def _put(self, frame: Frame, episode: int) -> None:
+        self.overwritten += self._store.put(self.tip, frame, episode)
+        self.tip += 1
+        self.high_water = max(self.high_water, self.tip)

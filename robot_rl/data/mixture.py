@@ -1,0 +1,161 @@
+"""Batches that hold demonstrations and online experience in a fixed share, in every gradient step's slice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from robot_rl.core.errors import DataError
+from robot_rl.core.specs import ACTION_SIZE
+from robot_rl.core.transition import Batch
+from robot_rl.core.types import Image
+from robot_rl.data.windows import Slots
+
+if TYPE_CHECKING:
+    from robot_rl.data.replay import ReplayBuffer
+
+
+class ImageBatch(NamedTuple):
+    """A batch with its camera images.
+
+    Attributes:
+        batch: everything but images.
+        images: at the start of each window, ``uint8[utd, B, H, W, 3]`` by camera name.
+        next_images: after each window, likewise.
+    """
+
+    batch: Batch
+    images: dict[str, Image]
+    next_images: dict[str, Image]
+
+
+class _Buffers(NamedTuple):
+    """One set of preallocated outputs."""
+
+    batch: Batch
+    flat: Batch
+    ends: Slots
+    images: dict[str, Image]
+    next_images: dict[str, Image]
+
+
+class MixtureSampler:
+    """Draws ``[utd, batch_size]`` windows, each slice with exactly the same share of demonstrations (RLPD).
+
+    Rows are interleaved, so that a shard of a slice holds the share, too. When one side is empty the other fills it.
+    Results alternate between two preallocated sets: a batch stays intact until the second next call.
+    Symmetric sampling is Ball et al. 2023 (arXiv 2302.02948), section 4.1.
+
+    Args:
+        buffer: what to draw from.
+        batch_size: rows of a slice.
+        utd: slices, one for each gradient step.
+        demo_share: in [0, 1].
+        rng: source of randomness, by default seeded with 0; its state is what `state` returns.
+
+    Raises:
+        DataError: a size is below 1 or the share is not in [0, 1].
+    """
+
+    def __init__(
+        self,
+        buffer: ReplayBuffer,
+        batch_size: int,
+        utd: int,
+        demo_share: float = 0.5,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        if batch_size < 1 or utd < 1 or not 0.0 <= demo_share <= 1.0:
+            raise DataError(
+                f"got batch size {batch_size}, utd {utd}, demo share {demo_share}; expected sizes >= 1, share in [0, 1]"
+            )
+        self.rng = np.random.default_rng(0) if rng is None else rng
+        self._buffer = buffer
+        self._shape = (utd, batch_size)
+        self.is_demo = interleaved(batch_size, round(demo_share * batch_size))
+        self._sets: list[_Buffers] = []
+        self._turn = 0
+        self._slots = np.empty(self._shape, np.int64)
+
+    def draw_slots(self) -> Slots:
+        """First slots of the next windows ``[utd, batch_size]``; the array is reused by the next call.
+
+        Raises:
+            DataError: the buffer holds no transition.
+        """
+        online, demo = self._buffer.online, self._buffer.demo
+        is_demo = self.is_demo
+        if not len(demo) or not len(online):
+            is_demo = np.full(len(is_demo), len(demo) > 0)
+        utd, batch_size = self._shape
+        demos = int(is_demo.sum())
+        if demos < batch_size:
+            self._slots[:, ~is_demo] = online.draw((utd, batch_size - demos), self.rng)
+        if demos:
+            self._slots[:, is_demo] = demo.draw((utd, demos), self.rng)
+        return self._slots
+
+    def sample(self) -> Batch:
+        """The next windows ``[utd, batch_size, ...]``.
+
+        Raises:
+            DataError: the buffer holds no transition.
+        """
+        return self._sample(images=False).batch
+
+    def sample_with_images(self) -> ImageBatch:
+        """The next windows together with their images; the same draws as `sample` makes.
+
+        Raises:
+            DataError: the buffer holds no transition.
+        """
+        out = self._sample(images=True)
+        return ImageBatch(out.batch, out.images, out.next_images)
+
+    def _sample(self, *, images: bool) -> _Buffers:
+        slots = self.draw_slots().reshape(-1)
+        out = self._next_set()
+        self._buffer.gather(slots, out.flat, out.ends)
+        if images:
+            self._buffer.gather_images(slots, out.images)
+            self._buffer.gather_images(out.ends, out.next_images)
+        return out
+
+    def _next_set(self) -> _Buffers:
+        if not self._sets:
+            self._sets = [self._allocate(), self._allocate()]
+        self._turn = 1 - self._turn
+        return self._sets[self._turn]
+
+    def _allocate(self) -> _Buffers:
+        lead, n = self._shape, self._buffer.state_spec.size
+        rows = (*lead, n), (*lead, ACTION_SIZE), lead, lead, lead, (*lead, n)
+        batch = Batch(*(np.empty(shape, np.float32) for shape in rows))
+        flat = Batch(*(array.reshape(lead[0] * lead[1], *array.shape[2:]) for array in batch))
+        shapes = self._buffer.camera_shapes
+        images, next_images = (
+            {name: np.empty((*lead, *shape), np.uint8) for name, shape in shapes.items()} for _ in range(2)
+        )
+        return _Buffers(batch, flat, np.empty(lead[0] * lead[1], np.int64), images, next_images)
+
+    def state(self) -> dict[str, Any]:
+        """The random generator's state, plain data for JSON."""
+        return {"rng": dict(self.rng.bit_generator.state)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue the draws of the sampler that gave this `state`.
+
+        Raises:
+            DataError: it is the state of another kind of generator.
+        """
+        try:
+            self.rng.bit_generator.state = state["rng"]
+        except (KeyError, TypeError, ValueError) as e:
+            raise DataError(f"not the state of a {type(self.rng.bit_generator).__name__} generator: {e}") from e
+
+
+def interleaved(size: int, marked: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """A mask ``[size]`` with `marked` entries spread evenly."""
+    at = np.arange(size + 1) * marked // size
+    return np.diff(at) > 0

@@ -1,0 +1,286 @@
+"""The replay buffer: frames stored once, windows right by construction, demonstrations never overwritten.
+
+Not thread-safe: one thread adds and draws. `robot_rl.data.windows` says what a window is, `robot_rl.data.frames` how
+slots are laid out, `robot_rl.data.streams` how several actors share the ring, `robot_rl.data.replay_file` how a buffer
+is saved.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_rl.core.errors import DataError, unknown_name
+from robot_rl.core.specs import StateSpec
+from robot_rl.core.transition import Batch, Source, StepRecord
+from robot_rl.core.types import Image
+from robot_rl.data.frames import Frame, FrameStore, IndexSet, Region, check_fits
+from robot_rl.data.mixture import ImageBatch, MixtureSampler
+from robot_rl.data.replay_file import Contents, Layout, load_replay, save_replay
+from robot_rl.data.rewards import RewardWeights, check_values, component_index
+from robot_rl.data.streams import Known, Open, Turns
+from robot_rl.data.windows import Slots, gather
+
+__all__ = ["ImageBatch", "MixtureSampler", "ReplayBuffer", "ReplayCounters", "RewardWeights"]
+
+
+@dataclass(frozen=True)
+class ReplayCounters:
+    """What happened to the records given to a buffer.
+
+    Attributes:
+        added: accepted steps.
+        duplicates: steps that had been seen before (or came after a later one of their episode) and were ignored.
+        gaps: places where a step of an episode was missing; no window crosses them.
+        overwritten: transitions that the ring has dropped.
+        episodes: episodes seen.
+    """
+
+    added: int = 0
+    duplicates: int = 0
+    gaps: int = 0
+    overwritten: int = 0
+    episodes: int = 0
+
+
+class ReplayBuffer:
+    """Experience of one task, drawn as n-step windows.
+
+    Args:
+        state_spec: layout of the state rows.
+        capacity: frames of online experience in the ring (an episode of T steps needs T + 1), at least 2.
+        camera_shapes: ``(H, W, 3)`` of the cameras to keep, by name; other images are dropped.
+        pinned: frames of room for demonstrations, which the ring never overwrites.
+        gamma: discount per step, in [0, 1].
+        n_step: longest window, at least 1.
+        weights: reward composition; may be replaced at any time and holds from the next draw on.
+        max_staged: steps held back for several actors, see `robot_rl.data.streams`.
+
+    Example:
+        >>> buffer = ReplayBuffer(spec, 100_000)  # doctest: +SKIP
+        >>> buffer.add(record)  # doctest: +SKIP
+        >>> batch = MixtureSampler(buffer, 256, utd=4, rng=rng).sample()  # doctest: +SKIP
+
+    Raises:
+        DataError: a size is out of range or the memory cannot be had.
+    """
+
+    def __init__(
+        self,
+        state_spec: StateSpec,
+        capacity: int,
+        *,
+        camera_shapes: Mapping[str, tuple[int, int, int]] | None = None,
+        pinned: int = 20_000,
+        gamma: float = 0.97,
+        n_step: int = 1,
+        weights: RewardWeights | None = None,
+        max_staged: int = 1_000,
+    ) -> None:
+        if capacity < 2 or pinned < 0 or n_step < 1 or not 0.0 <= gamma <= 1.0 or max_staged < 0:
+            raise DataError(
+                f"replay with capacity {capacity}, pinned {pinned}, n_step {n_step}, gamma {gamma}, max_staged "
+                f"{max_staged}; expected capacity >= 2, pinned >= 0, n_step >= 1, gamma in [0, 1], max_staged >= 0"
+            )
+        self.state_spec = state_spec
+        self.capacity, self.pinned = capacity, pinned
+        self.camera_shapes = dict(camera_shapes or {})
+        self.gamma, self.n_step = gamma, n_step
+        self.weights = weights if weights is not None else RewardWeights()
+        self._store = FrameStore(capacity + pinned, state_spec.size, self.camera_shapes)
+        self._ring = Region(self._store, 0, capacity, pinned=False)
+        self._demos = Region(self._store, capacity, capacity + pinned, pinned=True)
+        self._turns = Turns(self._write, max_staged)
+        self._held: dict[str, Open] = {}
+        self._known: dict[str, Known] = {}
+        self._counters = ReplayCounters()
+
+    @property
+    def online(self) -> IndexSet:
+        """Slots of the online share: everything the robot experienced outside demonstrations."""
+        return self._store.online
+
+    @property
+    def demo(self) -> IndexSet:
+        """Slots of the demonstration share: demonstrations, and online steps under an operator's command."""
+        return self._store.demo
+
+    @property
+    def counters(self) -> ReplayCounters:
+        """What happened so far."""
+        return dataclasses.replace(self._counters, overwritten=self._ring.overwritten, episodes=len(self._known))
+
+    def __len__(self) -> int:
+        """Transitions that may be drawn, each counted once."""
+        return len(self.online) + int(np.count_nonzero(self.demo.members >= self.capacity))
+
+    def add(self, record: StepRecord, *, demo: bool = False) -> bool:
+        """Take the next step of an episode; it can be drawn as soon as the frame after it is known.
+
+        Steps of one episode come in order; episodes may be interleaved. A step seen before is ignored. A missing step
+        leaves a gap that no window crosses.
+
+        Args:
+            record: the step.
+            demo: keep the episode among the demonstrations, also when its source is not `Source.DEMO`.
+
+        Returns:
+            Whether it was new.
+
+        Raises:
+            DataError: the record is invalid, does not fit this buffer, or there is no room for the demonstration;
+                nothing is stored.
+        """
+        known = self._known.get(record.episode_id)
+        if known is not None and (known.ended or record.step_index < known.next_step):
+            self._count(duplicates=1)
+            return False
+        check_fits(record, self.state_spec.size, self.camera_shapes)
+        known = known or Known(number=len(self._known))
+        episode = self._turns.open.get(record.episode_id) or self._held.get(record.episode_id)
+        episode = episode or Open(known, pinned=demo or record.source is Source.DEMO)
+        if episode.pinned:
+            self._check_room(record.episode_id)
+        self._count(added=1, gaps=int(record.step_index != known.next_step))
+        self._known[record.episode_id] = known
+        known.next_step, known.ended = record.step_index + 1, record.last
+        episode.staged.append(record)
+        self._place(record.episode_id, episode)
+        return True
+
+    def add_demos(self, episodes: Iterable[Sequence[StepRecord]]) -> int:
+        """Take whole demonstrations, whoever gave them.
+
+        Returns:
+            Number of new steps.
+
+        Raises:
+            DataError: as for `add`.
+        """
+        return sum(self.add(record, demo=True) for records in episodes for record in records)
+
+    def abandon(self, episode_id: str) -> None:
+        """Declare that no further step of an episode will come, for example because its actor died.
+
+        What is in the buffer stays; later steps of the episode are ignored.
+        """
+        if episode_id in self._known:
+            self._known[episode_id].ended = True
+            self._held.pop(episode_id, None)
+            self._turns.abandon(episode_id)
+
+    def relabel(self, episode_id: str, component: str, values: npt.ArrayLike) -> int:
+        """Replace one reward component of an episode, wherever its steps are kept. Logs on disk are not edited.
+
+        Args:
+            episode_id: which episode.
+            component: name in `robot_rl.data.rewards.COMPONENTS`.
+            values: one finite value for every step seen so far ``[T]``; for steps the ring dropped they are ignored.
+
+        Returns:
+            The new reward version of the episode.
+
+        Raises:
+            DataError: unknown episode or component, or not one finite value per step.
+        """
+        known = self._known.get(episode_id)
+        if known is None:
+            raise DataError(unknown_name("episode", episode_id, list(self._known)[-10:]))
+        component_index(component)
+        array = check_values(values, known.next_step)
+        known.reward_version += 1
+        self._store.relabel(known.number, component, array)
+        for episode in (self._turns.open.get(episode_id), self._held.get(episode_id)):
+            if episode is not None:
+                episode.relabel(component, array, known.reward_version)
+        return known.reward_version
+
+    def reward_version(self, episode_id: str) -> int:
+        """How often an episode was relabelled.
+
+        Raises:
+            DataError: the episode is unknown.
+        """
+        if episode_id not in self._known:
+            raise DataError(unknown_name("episode", episode_id, list(self._known)[-10:]))
+        return self._known[episode_id].reward_version
+
+    def gather(self, slots: Slots, out: Batch, ends: Slots) -> None:
+        """Write the windows that begin at `slots` ``[B]`` into `out`, and the slots of their successors into `ends`.
+
+        Rewards are composed here, with the weights of this moment.
+        """
+        weights = self.weights.motion(), self.weights.gripper()
+        gather(self._store.rows, slots, out, ends, weights, self.gamma, self.n_step)
+
+    def gather_images(self, slots: Slots, out: Mapping[str, Image]) -> None:
+        """Write the frames in `slots` ``[B]`` into `out`: ``uint8[..., H, W, 3]`` by camera, B frames in all."""
+        for name, images in self._store.images.items():
+            # mode "clip" writes straight into the output, "raise" would go through a copy; the slots are our own
+            np.take(images, slots, axis=0, out=out[name].reshape(-1, *images.shape[1:]), mode="clip")
+
+    def save(self, path: str | Path) -> None:
+        """Write contents, order of the index sets and counters to one file, atomically.
+
+        Raises:
+            DataError: the disk refuses; an older file of that name stays whole.
+        """
+        save_replay(Path(path), self._layout(), self._contents())
+
+    def load(self, path: str | Path) -> None:
+        """Become the buffer that was saved; draws with the same random generator then are the same to the bit.
+
+        Raises:
+            DataError: the file is absent, damaged, or of a buffer with another layout; nothing is changed.
+        """
+        self._counters = ReplayCounters(**load_replay(Path(path), self._layout(), self._contents()))
+
+    def _layout(self) -> Layout:
+        return Layout(self.state_spec.checksum, self.capacity, self.pinned, self.camera_shapes)
+
+    def _contents(self) -> Contents:
+        counters = dataclasses.asdict(self._counters)
+        return Contents(self._store, self._ring, self._demos, self._turns, self._known, self._held, counters)
+
+    def _check_room(self, episode_id: str) -> None:
+        others = sum(len(e.staged) + 1 for name, e in self._held.items() if name != episode_id)
+        own = len(self._held[episode_id].staged) if episode_id in self._held else 0
+        if others + own + 2 > self._demos.room:
+            raise DataError(
+                f"no room for demonstration {episode_id!r}: {self.pinned} frames are pinned, {self._demos.room} are "
+                "free; create the replay with a larger `pinned`"
+            )
+
+    def _place(self, episode_id: str, episode: Open) -> None:
+        if not episode.pinned:
+            self._turns.open[episode_id] = episode
+            self._turns.settle()
+        elif episode.known.ended:
+            # whole or not at all: a demonstration is written when its last step is there
+            self._held.pop(episode_id, None)
+            self._write(episode)
+        else:
+            self._held[episode_id] = episode
+
+    def _write(self, episode: Open) -> None:
+        region = self._demos if episode.pinned else self._ring
+        for record in episode.staged:
+            pending = episode.pending
+            if pending is not None and record.step_index != pending.step_index + 1:
+                pending = None
+            region.append(episode.known.number, pending, Frame(record.obs, record))
+            if record.final_obs is not None:
+                region.append(episode.known.number, record, Frame(record.final_obs, None))
+            episode.pending = None if record.last else record
+        episode.staged = []
+
+    def _count(self, added: int = 0, duplicates: int = 0, gaps: int = 0) -> None:
+        c = self._counters
+        self._counters = dataclasses.replace(
+            c, added=c.added + added, duplicates=c.duplicates + duplicates, gaps=c.gaps + gaps
+        )

@@ -1,0 +1,102 @@
+"""Drawing n-step windows from packed rows: the one loop that every sampled transition passes.
+
+A row holds ``state | action | reward components | link``. The link says what is known about the step to the next
+row; a window follows links and can therefore cross neither an episode, nor the ring pointer, nor a gap, nor an unknown
+successor. The row behind a linked one always holds the frame seen next.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from robot_rl.core.transition import Batch
+from robot_rl.core.types import Float32
+
+NO_LINK, BOOTSTRAPS, TERMINATES = 0.0, 1.0, 2.0
+Slots = npt.NDArray[np.int64]
+_BLOCK = 64
+
+
+def gather(
+    rows: Float32, slots: Slots, out: Batch, ends: Slots, weights: tuple[Float32, Float32], gamma: float, n_step: int
+) -> None:
+    """Fill `out` with the windows that begin at `slots`.
+
+    With ``k <= n_step`` followed links: ``reward = sum_i gamma^i r_i``, ``discount = gamma^k (1 - terminated)``
+    (n-step returns, Sutton and Barto 2018, section 7.1), and the successor is the frame after the k-th step.
+
+    Args:
+        rows: ``[slots, n + 7 + components + 1]``.
+        slots: first slot of each window ``[B]``, each with a link.
+        out: arrays ``[B, ...]`` written in place.
+        ends: receives the slot of the successor ``[B]``.
+        weights: of the components in `Batch.reward` and in `Batch.gripper_reward`.
+        gamma: discount per step.
+        n_step: longest window, at least 1.
+    """
+    _gather(
+        rows, slots, out.state, out.action, out.reward, out.gripper_reward, out.discount, out.next_state, ends,
+        *weights, gamma, n_step,
+    )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(
+    rows: Float32,
+    slots: Slots,
+    state: Float32,
+    action: Float32,
+    reward: Float32,
+    gripper_reward: Float32,
+    discount: Float32,
+    next_state: Float32,
+    ends: Slots,
+    weights: Float32,
+    gripper_weights: Float32,
+    gamma: float,
+    n_step: int,
+) -> None:
+    n, width, actions = state.shape[1], rows.shape[1], action.shape[1]
+    values = rows.reshape(-1)
+    # Plain copies of a block first: the processor fetches many random rows at once, which the arithmetic between
+    # them would prevent. Twice as fast as one pass. Loops, because numba's slice assignment is slow.
+    block = np.empty((_BLOCK, n_step * width + n), np.float32)
+    for start in range(0, slots.shape[0], _BLOCK):
+        stop = min(start + _BLOCK, slots.shape[0])
+        for b in range(start, stop):
+            first = slots[b] * width
+            # near the end of the storage there is less to copy; links keep windows from reading beyond
+            count = min(block.shape[1], values.shape[0] - first)
+            source, run = values[first : first + count], block[b - start]
+            for c in range(count):
+                run[c] = source[c]
+        for b in range(start, stop):
+            run = block[b - start]
+            state_row, action_row, next_row = state[b], action[b], next_state[b]
+            for c in range(n):
+                state_row[c] = run[c]
+            for c in range(actions):
+                action_row[c] = run[n + c]
+            total, gripper_total, factor, at, k = 0.0, 0.0, 1.0, 0, 0
+            for _ in range(n_step):
+                link = run[at + width - 1]
+                if link == NO_LINK:
+                    break
+                step_reward, gripper_step = 0.0, 0.0
+                for c in range(weights.shape[0]):
+                    component = run[at + n + actions + c]
+                    step_reward += weights[c] * component
+                    gripper_step += gripper_weights[c] * component
+                total += factor * step_reward
+                gripper_total += factor * gripper_step
+                factor *= gamma
+                at += width
+                k += 1
+                if link == TERMINATES:
+                    factor = 0.0
+                    break
+            reward[b], gripper_reward[b], discount[b], ends[b] = total, gripper_total, factor, slots[b] + k
+            for c in range(n):
+                next_row[c] = run[at + c]
