@@ -1,0 +1,168 @@
+"""The trained tanh-Gaussian actor in numpy alone: what runs on the robot's computer, where no JAX is needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_rl.core.errors import DataError
+from robot_rl.core.specs import ACTION_SIZE, GRIPPER
+from robot_rl.core.types import Float32
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+STATE_CLIP = np.float32(10.0)
+LAYER_NORM_EPSILON = np.float32(1e-6)
+GRIPPER_COMMANDS = 3
+
+
+class Layer(NamedTuple):
+    """One affine layer.
+
+    Attributes:
+        weights: ``[out, in]``.
+        bias: ``[out]``.
+        gain: of the LayerNorm after it ``[out]``, or None without one.
+        shift: likewise.
+    """
+
+    weights: Float32
+    bias: Float32
+    gain: Float32 | None = None
+    shift: Float32 | None = None
+
+
+class GaussianPolicy:
+    """Packed state in, seven-dimensional action out; implements `robot_rl.core.protocols.Policy`.
+
+    Motion comes from a Gaussian squashed by tanh, or from its mode when deterministic. With a gripper critic the
+    gripper command is the best of close, keep and open (-1, 0, +1), or with a small chance a random one while
+    exploring. Dimensions nobody owns are 0.
+
+    Example:
+        >>> policy = GaussianPolicy.from_params(params, version=3)
+        >>> action = policy.act(state, np.random.default_rng(0))
+    """
+
+    def __init__(self, params: Arrays, version: int) -> None:
+        """Use `from_params`."""
+        checked = {name: _finite(name, value) for name, value in params.items()}
+        self._version = version
+        self._center = _get(checked, "normaliser/center")
+        self._scale = _get(checked, "normaliser/scale")
+        self._owned = _get(checked, "owned").astype(np.intp)
+        self._tanh = bool(_get(checked, "tanh"))
+        self._log_std_range = _get(checked, "log_std_range")
+        self._actor = _layers(checked, "actor", self._center.size, 2 * self._owned.size)
+        self._gripper: tuple[Layer, ...] = ()
+        self._epsilon = 0.0
+        if "gripper_epsilon" in checked:
+            self._gripper = _layers(checked, "gripper", self._center.size, GRIPPER_COMMANDS)
+            self._epsilon = float(checked["gripper_epsilon"])
+        taken = {GRIPPER} if self._gripper else set()
+        owned = self._owned.tolist()
+        if len(set(owned)) != len(owned) or not set(owned) <= set(range(ACTION_SIZE)) - taken:
+            raise DataError(f"policy parameter 'owned' is {owned}, expected distinct action indices without {taken}")
+        if self._scale.shape != self._center.shape or not (self._scale > 0).all():
+            raise DataError("policy parameter 'normaliser/scale' must be positive and as long as the centre")
+
+    @classmethod
+    def from_params(cls, params: Arrays, version: int) -> GaussianPolicy:
+        """Build from the arrays `robot_rl.agents.sac.actor_params` returns.
+
+        Args:
+            params: flat float32 arrays by name; copied.
+            version: number of the published parameters.
+
+        Raises:
+            DataError: an array is missing, of the wrong shape, or not finite.
+        """
+        return cls(params, version)
+
+    @property
+    def version(self) -> int:
+        """Which published parameters it runs."""
+        return self._version
+
+    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        """The action for one state.
+
+        Args:
+            state: packed row ``float32[n]``.
+            rng: source of exploration; not touched when deterministic.
+            deterministic: the mode of the Gaussian and the best gripper command.
+
+        Returns:
+            ``float32[7]`` in [-1, 1].
+
+        Raises:
+            DataError: the state is of the wrong length or not finite.
+        """
+        if state.shape != self._center.shape:
+            raise DataError(f"the state has shape {state.shape}, the policy expects {self._center.shape}")
+        x = np.minimum(np.maximum((state - self._center) / self._scale, -STATE_CLIP), STATE_CLIP)
+        if not np.isfinite(state).all():
+            raise DataError(f"the state is not finite at indices {np.flatnonzero(~np.isfinite(state)).tolist()}")
+        action = np.zeros(ACTION_SIZE, np.float32)
+        d = self._owned.size
+        head = self._forward(self._actor, x)
+        u = head[:d]
+        if not deterministic:
+            low, high = self._log_std_range
+            log_std = np.minimum(np.maximum(head[d:], low), high)
+            u = u + np.exp(log_std) * rng.standard_normal(d, dtype=np.float32)
+        action[self._owned] = np.tanh(u)
+        if self._gripper:
+            action[GRIPPER] = self._gripper_command(x, rng, deterministic)
+        return action
+
+    def _gripper_command(self, x: Float32, rng: np.random.Generator, deterministic: bool) -> int:
+        if not deterministic and rng.random() < self._epsilon:
+            return int(rng.integers(GRIPPER_COMMANDS)) - 1
+        return int(self._forward(self._gripper, x).argmax()) - 1
+
+    def _forward(self, layers: tuple[Layer, ...], x: Float32) -> Float32:
+        """Evaluate a perceptron on one input ``[n]``."""
+        for layer in layers[:-1]:
+            x = layer.weights @ x + layer.bias
+            if layer.gain is not None and layer.shift is not None:
+                x = x - x.sum() / np.float32(x.size)
+                x = x / np.sqrt(x @ x / np.float32(x.size) + LAYER_NORM_EPSILON) * layer.gain + layer.shift
+            x = np.tanh(x) if self._tanh else np.maximum(x, np.float32(0.0))
+        out: Float32 = layers[-1].weights @ x + layers[-1].bias
+        return out
+
+
+def _finite(name: str, value: npt.NDArray[Any]) -> Float32:
+    array = np.array(value, np.float32)
+    if not np.isfinite(array).all():
+        raise DataError(f"policy parameter {name!r} is not finite")
+    return array
+
+
+def _get(params: Mapping[str, Float32], name: str) -> Float32:
+    if name not in params:
+        raise DataError(f"policy parameter {name!r} is missing, got {', '.join(sorted(params)) or 'none'}")
+    return params[name]
+
+
+def _layers(params: Mapping[str, Float32], net: str, inputs: int, outputs: int) -> tuple[Layer, ...]:
+    """The layers of one network in order, shapes checked from input to output."""
+    hidden = sum(1 for name in params if re.fullmatch(rf"{net}/\d+/w", name))
+    layers: list[Layer] = []
+    for part in [*map(str, range(hidden)), "out"]:
+        at = f"{net}/{part}"
+        norm = params.get(f"{at}/gain"), params.get(f"{at}/shift")
+        layer = Layer(_get(params, f"{at}/w"), _get(params, f"{at}/b"), *norm)
+        width = outputs if part == "out" else layer.bias.size
+        if layer.weights.shape != (width, inputs):
+            raise DataError(f"policy parameter '{at}/w' has shape {layer.weights.shape}, expected {(width, inputs)}")
+        for vector in layer[1:]:
+            if vector is not None and vector.shape != (width,):
+                raise DataError(f"a vector of policy layer {at!r} has shape {vector.shape}, expected {(width,)}")
+        layers.append(layer)
+        inputs = width
+    return tuple(layers)

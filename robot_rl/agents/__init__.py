@@ -1,0 +1,1 @@
+"""The learning algorithms in JAX. Importing this package loads no JAX; its modules `sac`, `networks`, `losses` do."""

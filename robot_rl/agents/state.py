@@ -1,0 +1,201 @@
+"""Everything a learner must keep between two updates, how it starts, and how it becomes named arrays and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import optax
+
+from robot_rl.agents.config import SacConfig
+from robot_rl.agents.networks import GRIPPER_COMMANDS, Normaliser, Params, init_mlp
+from robot_rl.core.errors import ConfigError, DataError
+from robot_rl.core.specs import ActionSpec, StateSpec
+
+
+class AgentState(NamedTuple):
+    """A pytree; updates take it, give it up to be reused in place, and return the next one.
+
+    Attributes:
+        actor: perceptron from states to means and log standard deviations of the owned action dimensions.
+        critic: ensemble from states and owned actions to one value each.
+        target_critic: its Polyak average.
+        temperature: the unconstrained parameter; `temperature_value` maps it to alpha.
+        gripper: discrete gripper critic, or None.
+        target_gripper: its Polyak average, or None.
+        actor_optimiser: Adam moments, and likewise below.
+        critic_optimiser: of the ensemble.
+        temperature_optimiser: of the temperature.
+        gripper_optimiser: of the gripper critic, or None.
+        normaliser: of the packed state.
+        owned: indices of the action the continuous actor commands ``int32[d]``.
+        key: random key ``uint32[2]``.
+        updates: number of critic steps so far ``int32[]``.
+    """
+
+    actor: Params
+    critic: Params
+    target_critic: Params
+    temperature: jax.Array
+    gripper: Params | None
+    target_gripper: Params | None
+    actor_optimiser: optax.OptState
+    critic_optimiser: optax.OptState
+    temperature_optimiser: optax.OptState
+    gripper_optimiser: optax.OptState | None
+    normaliser: Normaliser
+    owned: jax.Array
+    key: jax.Array
+    updates: jax.Array
+
+
+def owned_dimensions(config: SacConfig, action_spec: ActionSpec) -> tuple[int, ...]:
+    """Indices of the action the continuous actor commands: the motion only when a gripper critic does the rest.
+
+    Raises:
+        ConfigError: nothing is left to command, or a gripper critic is asked for without an active gripper.
+    """
+    if config.gripper_critic and not action_spec.gripper_active:
+        raise ConfigError(f"gripper_critic is on, but the gripper is not among the active {action_spec.active}")
+    owned = action_spec.motion if config.gripper_critic else action_spec.active
+    if not owned:
+        raise ConfigError(f"the continuous actor owns no dimension of the active ones {action_spec.active}")
+    return tuple(owned)
+
+
+def target_entropy(config: SacConfig, action_spec: ActionSpec) -> float:
+    """The configured one, or minus half the number of owned dimensions."""
+    if config.target_entropy is not None:
+        return config.target_entropy
+    return -len(owned_dimensions(config, action_spec)) / 2.0
+
+
+def temperature_value(config: SacConfig, parameter: jax.Array) -> jax.Array:
+    """Alpha, positive, from its unconstrained parameter."""
+    return jnp.exp(parameter) if config.temperature_form == "exp" else jax.nn.softplus(parameter)
+
+
+def _temperature_parameter(config: SacConfig) -> float:
+    alpha = config.initial_temperature
+    return math.log(alpha) if config.temperature_form == "exp" else math.log(math.expm1(alpha))
+
+
+class Optimisers(NamedTuple):
+    """One Adam for each network, so that a network whose turn it is not does not move."""
+
+    actor: optax.GradientTransformation
+    critic: optax.GradientTransformation
+    temperature: optax.GradientTransformation
+    gripper: optax.GradientTransformation
+
+
+def optimisers(config: SacConfig) -> Optimisers:
+    """The optimisers of a configuration (Kingma and Ba 2015)."""
+    rates = (config.lr_actor, config.lr_critic, config.lr_temperature, config.lr_gripper)
+    return Optimisers(*(optax.adam(rate) for rate in rates))
+
+
+def init(config: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, seed: int) -> AgentState:
+    """A fresh agent; the same seed gives bit-identical weights.
+
+    Args:
+        config: hyper-parameters.
+        state_spec: layout and normalisation of the packed state.
+        action_spec: which dimensions may be commanded.
+        seed: of all randomness of the agent.
+
+    Raises:
+        ConfigError: the gripper critic and the active dimensions do not fit.
+    """
+    owned = owned_dimensions(config, action_spec)
+    opt = optimisers(config)
+    key, actor_key, critic_key, gripper_key = jax.random.split(jax.random.PRNGKey(seed), 4)
+    n, d = state_spec.size, len(owned)
+    actor = init_mlp(actor_key, n, config.hidden, 2 * d, config.actor_layer_norm)
+    critic = init_mlp(critic_key, n + d, config.hidden, 1, config.critic_layer_norm, config.critics)
+    gripper = None
+    if config.gripper_critic:
+        gripper = init_mlp(gripper_key, n, config.hidden, GRIPPER_COMMANDS, config.critic_layer_norm)
+    temperature = jnp.asarray(_temperature_parameter(config), jnp.float32)
+    return AgentState(
+        actor=actor,
+        critic=critic,
+        target_critic=_copy(critic),
+        temperature=temperature,
+        gripper=gripper,
+        target_gripper=_copy(gripper),
+        actor_optimiser=opt.actor.init(actor),
+        critic_optimiser=opt.critic.init(critic),
+        temperature_optimiser=opt.temperature.init(temperature),
+        gripper_optimiser=None if gripper is None else opt.gripper.init(gripper),
+        normaliser=Normaliser(jnp.asarray(state_spec.center), jnp.asarray(state_spec.scale)),
+        owned=jnp.asarray(owned, jnp.int32),
+        key=key,
+        updates=jnp.zeros((), jnp.int32),
+    )
+
+
+def _copy(tree: Any) -> Any:
+    """Fresh buffers: a donated state must not hold the same buffer twice."""
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
+
+
+def flatten_state(state: AgentState) -> dict[str, npt.NDArray[Any]]:
+    """Named numpy copies of every leaf, for checkpoints: ``critic/0/w``, ``actor_optimiser/0/mu/out/b``, ``key``."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {_name(path): np.array(leaf) for path, leaf in leaves}
+
+
+def unflatten_state(template: AgentState, arrays: Mapping[str, npt.NDArray[Any]]) -> AgentState:
+    """Inverse of `flatten_state`, bit-identical.
+
+    Args:
+        template: a state of the same configuration, for example a fresh one; left untouched.
+        arrays: what `flatten_state` returned.
+
+    Raises:
+        DataError: names, shapes or types differ; the message lists all differences.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
+    expected = {_name(path): leaf for path, leaf in leaves}
+    wrong = [f"{name} is missing" for name in expected if name not in arrays]
+    wrong += [f"{name} is not expected" for name in arrays if name not in expected]
+    for name, leaf in expected.items():
+        got = arrays.get(name)
+        if got is not None and (got.shape != leaf.shape or got.dtype != leaf.dtype):
+            wrong.append(f"{name} is {got.dtype}{list(got.shape)}, expected {leaf.dtype}{list(leaf.shape)}")
+    if wrong:
+        raise DataError(f"the saved agent does not fit the configuration, {len(wrong)} differences: {'; '.join(wrong)}")
+    restored = [jnp.array(arrays[name], copy=True) for name in expected]
+    state: AgentState = jax.tree_util.tree_unflatten(structure, restored)
+    return state
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def actor_params(state: AgentState, config: SacConfig) -> dict[str, npt.NDArray[np.float32]]:
+    """What `robot_rl.policies.gaussian.GaussianPolicy` needs, as flat float32 arrays.
+
+    Args:
+        state: the agent.
+        config: its hyper-parameters.
+
+    Returns:
+        ``actor/...`` and, with a gripper critic, ``gripper/...`` weights; ``normaliser/center`` and ``/scale``;
+        ``owned`` action indices; ``tanh`` (1 when the activation is tanh); ``log_std_range``; ``gripper_epsilon``.
+    """
+    trees = {"actor": state.actor, "normaliser": state.normaliser, "owned": state.owned}
+    if state.gripper is not None:
+        trees["gripper"] = state.gripper
+        trees["gripper_epsilon"] = np.float32(config.gripper_epsilon)
+    trees["tanh"] = np.float32(config.activation == "tanh")
+    trees["log_std_range"] = np.array([config.log_std_min, config.log_std_max])
+    leaves, _ = jax.tree_util.tree_flatten_with_path(trees)
+    return {_name(path): np.array(leaf, np.float32) for path, leaf in leaves}
