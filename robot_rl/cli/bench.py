@@ -1,0 +1,117 @@
+"""``robot-rl bench``: speeds on this machine, each beside what it is compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from robot_rl.cli.arguments import parse
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class BenchArguments:
+    """Measure speeds; close other programs first.
+
+    Attributes:
+        what: rates: environment steps per second; replay: batches drawn; update: gradient steps; transport: records
+            between two sockets; policy: one action in numpy.
+        peer_python: interpreter of a second environment with gym-hil (rates) or sbx-rl (update), measured in the same
+            run, round by round.
+        json: also write the rows to this file.
+    """
+
+    what: Annotated[tuple[Literal["rates", "replay", "update", "transport", "policy"], ...], tyro.conf.Positional] = (
+        "rates",
+        "replay",
+        "update",
+        "transport",
+        "policy",
+    )
+    peer_python: Path | None = None
+    json: Path | None = None
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments: BenchArguments = parse(BenchArguments, argv, verb="bench")
+    results = {}
+    for name in arguments.what:
+        print(f"== {name} ==", flush=True)
+        results[name] = BENCHES[name](arguments.peer_python)
+        print(table(results[name]), flush=True)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return 0
+
+
+def table(rows: Rows) -> str:
+    """Rows as aligned text; rows with other columns begin a new block."""
+    blocks: list[Rows] = []
+    for row in rows:
+        if not blocks or list(blocks[-1][0]) != list(row):
+            blocks.append([])
+        blocks[-1].append(row)
+    return "\n\n".join(_block(block) for block in blocks)
+
+
+def _block(rows: Rows) -> str:
+    cells = [list(rows[0])] + [[_text(v) for v in row.values()] for row in rows]
+    widths = [max(len(r[i]) for r in cells) for i in range(len(cells[0]))]
+    lines = [
+        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+        for r in cells
+    ]
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return str(value)
+
+
+def _rates(peer: Path | None) -> Rows:
+    from robot_rl.runtime.rates import env_rates
+
+    return env_rates(peer_python=peer)
+
+
+def _replay(peer: Path | None) -> Rows:
+    from robot_rl.data.bench import replay_bench
+
+    return replay_bench()
+
+
+def _update(peer: Path | None) -> Rows:
+    from robot_rl.agents.bench import update_bench
+
+    rows: Rows = update_bench(peer_python=str(peer) if peer is not None else None)
+    return rows
+
+
+def _transport(peer: Path | None) -> Rows:
+    from robot_rl.runtime.rates import transport_rates
+
+    return transport_rates()
+
+
+def _policy(peer: Path | None) -> Rows:
+    from robot_rl.runtime.rates import policy_rates
+
+    return policy_rates()
+
+
+BENCHES: dict[str, Callable[[Path | None], Rows]] = {
+    "rates": _rates,
+    "replay": _replay,
+    "update": _update,
+    "transport": _transport,
+    "policy": _policy,
+}

@@ -1,0 +1,115 @@
+"""``robot-rl demos record TASK`` and ``robot-rl demos inspect PATH``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from robot_rl.cli.arguments import parse
+from robot_rl.core.errors import ConfigError, DataError, unknown_name
+from robot_rl.runtime.config import Option
+
+USAGE = """\
+usage: robot-rl demos record TASK [--n 20] [--out DIR]   record demonstrations from the task's scripted expert
+       robot-rl demos inspect PATH                       what an episode file or a folder of them holds"""
+
+
+@dataclass(frozen=True)
+class RecordArguments:
+    """Record successful demonstrations from the task's scripted expert; failed attempts are thrown away.
+
+    Attributes:
+        task: id of the task.
+        n: demonstrations to record.
+        out: folder of the files; None means demos/TASK. Numbering goes on after files that exist.
+        seed: of initial states and of the expert's noise.
+        task_options: options of the task, as NAME=VALUE.
+    """
+
+    task: Annotated[str, tyro.conf.Positional]
+    n: int = 20
+    out: Path | None = None
+    seed: int = 0
+    task_options: dict[str, Option] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InspectArguments:
+    """Say what episode files hold, and whether they are whole.
+
+    Attributes:
+        path: a file (.mcap or .mcap.partial), or a folder of them.
+    """
+
+    path: Annotated[Path, tyro.conf.Positional]
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the verb."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if argv else 2
+    verbs = {"record": _record, "inspect": _inspect}
+    if argv[0] not in verbs:
+        raise ConfigError(unknown_name("verb of robot-rl demos", argv[0], verbs))
+    return verbs[argv[0]](argv[1:])
+
+
+def _record(argv: Sequence[str]) -> int:
+    a: RecordArguments = parse(RecordArguments, argv, verb="demos record")
+    if a.n < 1:
+        raise ConfigError(f"--n is {a.n}, expected at least 1")
+    from robot_rl.envs import make_env, make_expert
+    from robot_rl.runtime.demos import record_demos
+
+    folder = a.out if a.out is not None else Path("demos") / a.task
+    options: dict[str, Any] = dict(a.task_options)
+    env = make_env(a.task, **options)
+    try:
+        report = record_demos(
+            env,
+            lambda rng: make_expert(env, rng),
+            n=a.n,
+            seed=a.seed,
+            folder=folder,
+            task_options=a.task_options,
+            on_episode=lambda kept, failed: print(f"\r{kept}/{a.n} recorded, {failed} failed", end="", flush=True),
+        )
+    finally:
+        env.close()
+        print()
+    print(f"{report.kept} demonstrations, {report.steps} steps, {report.robot_s / 60:.1f} robot minutes: {folder}")
+    return 0
+
+
+def _inspect(argv: Sequence[str]) -> int:
+    a: InspectArguments = parse(InspectArguments, argv, verb="demos inspect")
+    from robot_rl.data.episode_log import read_episode
+
+    paths = _files(a.path)
+    steps = successes = 0
+    for path in paths:
+        episode = read_episode(path)
+        records = episode.records
+        helped = sum(r.intervention for r in records)
+        steps, successes = steps + len(records), successes + episode.success
+        sources = "+".join(sorted({r.source.name.lower() for r in records}))
+        print(
+            f"{path.name}: {episode.meta.task}, {len(records)} steps, {'success' if episode.success else 'no success'} "
+            f"({records[-1].stop_reason}), {sources}, {helped} operator steps"
+        )
+    print(f"{len(paths)} episodes, {successes} successful, {steps} steps, {steps / len(paths):.1f} steps on average")
+    return 0
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    found = sorted([*path.glob("*.mcap"), *path.glob("*.mcap.partial")]) if path.is_dir() else []
+    if not found:
+        raise DataError(f"there is no episode file at {path}")
+    return found

@@ -1,0 +1,90 @@
+"""``robot-rl train TASK``: merge the configuration, train, say how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from robot_rl.agents.config import PRESETS
+from robot_rl.agents.config import preset as agent_preset
+from robot_rl.cli.arguments import parse, take_option
+from robot_rl.cli.main import EXIT_INTERRUPTED
+from robot_rl.core.config import merge, read_yaml, to_dict
+from robot_rl.core.errors import ConfigError
+from robot_rl.runtime.config import TrainConfig
+from robot_rl.runtime.run_folder import RunFolder, open_run
+
+DESCRIPTION = f"""\
+Train a policy for TASK with demonstrations, practice and, if wanted, corrections.
+
+Values are merged in this order, later ones win: defaults, --preset, --config, flags. Everything is written to
+runs/TASK/DATE_seedN/: config.yaml, episodes.csv, learner.csv, checkpoints/, tb/, report.html. Ctrl-C saves and exits
+with code 130; --resume goes on. Presets of the agent: {", ".join([*PRESETS, "auto"])}.
+"""
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Arguments of ``robot-rl train``.
+
+    Attributes:
+        preset: hyper-parameters of the agent by name; ``auto`` fits them to this machine.
+        config: YAML file with any of the values below, nested as in a run's config.yaml.
+        resume: run folder to go on with; its config.yaml takes the place of the defaults.
+        train: the run.
+    """
+
+    preset: str | None = None
+    config: Path | None = None
+    resume: Path | None = None
+    train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = read_arguments(argv)
+    from robot_rl.runtime.train import train
+
+    result = train(arguments.train, resume=_resumed(arguments))
+    return 0 if result.finished else EXIT_INTERRUPTED
+
+
+def read_arguments(argv: Sequence[str]) -> TrainArguments:
+    """Merge defaults, preset, file, run and flags.
+
+    Raises:
+        ConfigError: a key or value is wrong, or the task does not fit the run to resume.
+    """
+    args = [_demos_flag(arg, following) for arg, following in zip_longest(argv, argv[1:], fillvalue="")]
+    task = args.pop(0) if args and not args[0].startswith("-") else None
+    preset, file, resume = (take_option(args, flag) for flag in ("--preset", "--config", "--resume"))
+    base = TrainConfig() if resume is None else open_run(Path(resume)).config()
+    if preset is not None:
+        base = merge(base, {"agent": to_dict(agent_preset(preset))})
+    if file is not None:
+        base = merge(base, read_yaml(Path(file)))
+    if task is not None:
+        if resume is not None and task != base.task:
+            raise ConfigError(f"the run {resume} trains {base.task}, not {task}")
+        base = merge(base, {"task": task})
+    elif resume is None and file is None and not {"-h", "--help"} & set(args) and "--task" not in args:
+        raise ConfigError("which task? Usage: robot-rl train TASK; robot-rl tasks lists them")
+    default = TrainArguments(preset, Path(file) if file else None, Path(resume) if resume else None, base)
+    parsed: TrainArguments = parse(TrainArguments, args, verb="train TASK", description=DESCRIPTION, default=default)
+    return parsed
+
+
+def _demos_flag(arg: str, following: str) -> str:
+    """``--demos DIR`` and ``--demos 20`` are short for ``--demos.dir DIR`` and ``--demos.n 20``."""
+    if arg != "--demos":
+        return arg
+    return "--demos.n" if following.isdigit() else "--demos.dir"
+
+
+def _resumed(arguments: TrainArguments) -> RunFolder | None:
+    return None if arguments.resume is None else open_run(arguments.resume)

@@ -1,0 +1,295 @@
+"""The acting loop: who commands, what is stored. Recording, lock-step training and the actor process all use it.
+
+One control step: the policy proposes, an engaged operator takes over, the environment moves and says what it executed.
+The record of a step is handed out one step late, once the observation after it is known to be sound; so an episode
+that a broken sensor cuts short ends with its last good frame.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from robot_rl.core.errors import DataError, DeviceError
+from robot_rl.core.protocols import Policy, Teleop
+from robot_rl.core.specs import ACTION_SIZE, ActionSpec, StateSpec
+from robot_rl.core.transition import Observation, Source, StepRecord
+from robot_rl.core.types import Float32, TeleopState
+from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
+
+BAD_OBSERVATION = "bad_observation"
+INTERRUPTED = "interrupted"
+MAX_BAD_EPISODES = 3
+
+
+class Env(Protocol):
+    """The part of `robot_rl.envs.CellEnv` that acting needs."""
+
+    hz: float
+
+    @property
+    def state_spec(self) -> StateSpec:
+        """Layout of ``obs["state"]``."""
+        ...
+
+    @property
+    def action_spec(self) -> ActionSpec:
+        """Meaning of the action."""
+        ...
+
+    @property
+    def task_id(self) -> str:
+        """Id of the task."""
+        ...
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode."""
+        ...
+
+    def step(self, action: Float32) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Act for one control period."""
+        ...
+
+    def close(self) -> None:
+        """Release the cell."""
+        ...
+
+
+TeleopFactory = Callable[[np.random.Generator], Teleop]
+
+
+@dataclass(frozen=True)
+class ActingConfig:
+    """What distinguishes one use of the loop from another.
+
+    Attributes:
+        seed: of the run; initial states and policy noise follow from it and the episode's number alone.
+        episode_prefix: unique over all runs; an episode's id is ``<prefix>-<number>``.
+        random_steps: steps at the start of the run with uniformly random actions in the active dimensions.
+        policy_source: whose actions the policy's are: ``POLICY``, or ``DEMO`` for a scripted expert.
+        teleop_source: whose actions an engaged operator's are.
+        deterministic: act without exploration noise.
+        episode_stream: which family of initial states.
+    """
+
+    seed: int
+    episode_prefix: str
+    random_steps: int = 0
+    policy_source: Source = Source.POLICY
+    teleop_source: Source = Source.OPERATOR
+    deterministic: bool = False
+    episode_stream: Stream = Stream.EPISODE
+
+
+class _BadObservation(Exception):
+    """The environment could not say what the world looks like."""
+
+
+@dataclass
+class _Episode:
+    id: str
+    number: int
+    obs: Observation
+    rng: np.random.Generator
+    t_seen_s: float
+    step_index: int = 0
+    pending: StepRecord | None = None
+
+
+class Collector:
+    """Runs episodes and hands out validated records, each exactly once and in order.
+
+    Args:
+        env: closed by whoever made it.
+        policy: proposes actions; replace it at any time with `set_policy`.
+        config: see `ActingConfig`.
+        make_teleop: builds the operator's stand-in for one episode from that episode's random numbers, or None.
+        first_episode: number of the first episode, for a run that goes on.
+        env_steps: steps taken before, for a run that goes on.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        policy: Policy,
+        config: ActingConfig,
+        *,
+        make_teleop: TeleopFactory | None = None,
+        first_episode: int = 0,
+        env_steps: int = 0,
+    ) -> None:
+        self.env = env
+        self.config = config
+        self.env_steps = env_steps
+        self.next_episode = first_episode
+        self.bad_episodes = 0
+        self.last_problem = ""
+        self._policy = policy
+        self._make_teleop = make_teleop
+        self._teleop: Teleop | None = None
+        self._episode: _Episode | None = None
+        self._bad_in_a_row = 0
+        self._active = np.zeros(ACTION_SIZE, bool)
+        self._active[list(env.action_spec.active)] = True
+
+    @property
+    def between_episodes(self) -> bool:
+        """Whether the next `step` starts a new episode."""
+        return self._episode is None
+
+    def set_policy(self, policy: Policy) -> None:
+        """Act with these parameters from the next step on."""
+        self._policy = policy
+
+    def step(self) -> list[StepRecord]:
+        """Take one control step.
+
+        Returns:
+            The records that became final: none or one in the middle of an episode, two at its end.
+
+        Raises:
+            DeviceError: several episodes in a row were cut by bad observations.
+        """
+        if self._bad_in_a_row >= MAX_BAD_EPISODES:
+            raise DeviceError(
+                f"{self._bad_in_a_row} episodes in a row were cut by a bad observation; the last: {self.last_problem}"
+            )
+        if self._episode is None:
+            self._episode = self._start()
+            if self._episode is None:
+                return []
+        episode = self._episode
+        try:
+            record, obs_next = self._act(episode)
+        except _BadObservation as e:
+            return self._cut(str(e))
+        done = [episode.pending] if episode.pending is not None else []
+        episode.obs, episode.step_index, episode.t_seen_s = obs_next, episode.step_index + 1, time.perf_counter()
+        self.env_steps += 1
+        if record.last:
+            self._bad_in_a_row = 0
+            self._end()
+            done.append(record)
+        else:
+            episode.pending = record
+        for r in done:
+            r.validate()
+        return done
+
+    def interrupt(self, reason: str = INTERRUPTED) -> list[StepRecord]:
+        """End the running episode now as truncated, for example because the program ends."""
+        episode = self._episode
+        if episode is None:
+            return []
+        self._end()
+        if episode.pending is None:
+            return []
+        record = replace(episode.pending, truncated=True, stop_reason=reason, final_obs=episode.obs)
+        record.validate()
+        return [record]
+
+    def close(self) -> None:
+        """Release the operator's device. May be called twice."""
+        if self._teleop is not None:
+            self._teleop.close()
+            self._teleop = None
+
+    def _start(self) -> _Episode | None:
+        number, c = self.next_episode, self.config
+        self.next_episode += 1
+        try:
+            seed = stream_seed(c.seed, c.episode_stream, number)
+            obs, _ = self._see(lambda: self.env.reset(seed=seed))
+        except _BadObservation as e:
+            self._count_bad(f"after reset: {e}")
+            return None
+        reset_policy = getattr(self._policy, "reset", None)
+        if reset_policy is not None:
+            reset_policy()
+        if self._make_teleop is not None:
+            self.close()
+            self._teleop = self._make_teleop(stream_rng(c.seed, Stream.TELEOP, number))
+        rng = stream_rng(c.seed, Stream.POLICY, number)
+        return _Episode(f"{c.episode_prefix}-{number:06d}", number, obs, rng, time.perf_counter())
+
+    def _see(self, call: Callable[[], tuple[Any, ...]]) -> tuple[Observation, tuple[Any, ...]]:
+        try:
+            result = call()
+            return _observation(result[0], self.env.state_spec), result
+        except DataError as e:
+            raise _BadObservation(str(e)) from e
+
+    def _act(self, episode: _Episode) -> tuple[StepRecord, Observation]:
+        random = self.env_steps < self.config.random_steps
+        if random:
+            proposal = np.where(self._active, episode.rng.uniform(-1.0, 1.0, ACTION_SIZE), 0.0).astype(np.float32)
+        else:
+            proposal = self._policy.act(episode.obs.state, episode.rng, deterministic=self.config.deterministic)
+        proposal = np.clip(np.asarray(proposal, np.float32), -1.0, 1.0)
+        operator = self._teleop.read() if self._teleop is not None else TeleopState()
+        action = _operator_action(operator) if operator.engaged else proposal
+        t_wall_s, latency_ms = time.time(), (time.perf_counter() - episode.t_seen_s) * 1e3
+        obs_next, (_, _, terminated, truncated, info) = self._see(lambda: self.env.step(action))
+        executed = np.clip(np.asarray(info.get("action_executed", action), np.float32), -1.0, 1.0)
+        source = self.config.teleop_source if operator.engaged else self.config.policy_source
+        if "abort" in operator.buttons and not (terminated or truncated):
+            truncated, info = True, {**info, "stop_reason": "operator"}
+        last = bool(terminated or truncated)
+        record = StepRecord(
+            episode_id=episode.id,
+            step_index=episode.step_index,
+            obs=episode.obs,
+            action_executed=executed,
+            action_policy=executed if source is Source.DEMO else proposal,
+            rewards={k: float(v) for k, v in info["rewards"].items()},
+            terminated=bool(terminated),
+            truncated=bool(truncated),
+            stop_reason=str(info.get("stop_reason", "")) if last else "",
+            intervention=operator.engaged,
+            source=source,
+            policy_version=-1 if random else self._policy.version,
+            task=self.env.task_id,
+            t_wall_s=t_wall_s,
+            t_control_s=float(info["t_control_s"]),
+            latency_ms=latency_ms,
+            final_obs=obs_next if last else None,
+        )
+        return record, obs_next
+
+    def _cut(self, problem: str) -> list[StepRecord]:
+        episode = self._episode
+        assert episode is not None
+        records = self.interrupt(BAD_OBSERVATION)
+        self._count_bad(f"step {episode.step_index} of episode {episode.id}: {problem}")
+        return records
+
+    def _count_bad(self, problem: str) -> None:
+        self._episode = None
+        self.bad_episodes += 1
+        self._bad_in_a_row += 1
+        self.last_problem = problem
+
+    def _end(self) -> None:
+        self._episode = None
+
+
+def _operator_action(operator: TeleopState) -> Float32:
+    action = np.append(np.asarray(operator.twist_tcp, np.float32), np.float32(operator.gripper))
+    if not np.isfinite(action).all():
+        raise DeviceError(f"the operator's command is not finite: {action.tolist()}")
+    return np.clip(action, -1.0, 1.0).astype(np.float32)
+
+
+def _observation(raw: Mapping[str, Any], spec: StateSpec) -> Observation:
+    # A copy, because an environment may reuse its arrays and the record outlives the step.
+    state = np.array(raw["state"], np.float32)
+    if state.shape != (spec.size,):
+        raise DataError(f"the observed state has shape {list(state.shape)}, expected [{spec.size}]")
+    if not np.isfinite(state).all():
+        bad = [n for n, v in spec.unpack(state).items() if not np.isfinite(v).all()]
+        raise DataError(f"the observed state is not finite in {', '.join(bad)}")
+    return Observation(state, {k: np.array(v) for k, v in raw.get("images", {}).items()})

@@ -1,0 +1,137 @@
+"""Everything a training run is told, as one frozen dataclass that is written beside its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from robot_rl.agents.config import SacConfig
+from robot_rl.core.config import Range, check_ranges
+
+Option = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Demonstrations the learner starts from.
+
+    Attributes:
+        n: successful demonstrations recorded from the scripted expert before training; 0 for none.
+        dir: folder of recorded episodes to use instead; then `n` does not matter.
+        share: part of every minibatch drawn from demonstrations and operator steps, 0.5 in RLPD
+            (Ball et al. 2023, arXiv:2302.02948, section 4.1).
+    """
+
+    n: Annotated[int, Range(0, 10_000)] = 20
+    dir: Path | None = None
+    share: Annotated[float, Range(0.0, 1.0)] = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Evaluation: deterministic policy, fixed initial states, no help.
+
+    Attributes:
+        every: environment steps between evaluations during training; 0 for none, as on a real robot.
+        episodes: episodes of each evaluation during training.
+        validation_seed: base of the initial states of these; none of them occurs in the evaluation at the end, which
+            would otherwise flatter a checkpoint chosen by them.
+        final_episodes: episodes of the evaluation at the end; 0 for none.
+        seed: base of the initial states, the same for every run so that runs compare.
+        checkpoint: which checkpoint the evaluation at the end uses: the last, or the one that did best in
+            evaluations during training (the last, if there were none).
+    """
+
+    every: Annotated[int, Range(0)] = 1000
+    episodes: Annotated[int, Range(1)] = 20
+    validation_seed: Annotated[int, Range(0)] = 1_000_000
+    final_episodes: Annotated[int, Range(0)] = 100
+    seed: Annotated[int, Range(0)] = 10_000
+    checkpoint: Literal["last", "best"] = "best"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class PaceConfig:
+    """How acting and learning keep step. UTD is the number of critic gradient steps per environment step.
+
+    Attributes:
+        env_steps_per_update: environment steps for each update call of ``agent.utd`` gradient steps, so
+            the target UTD is ``agent.utd / env_steps_per_update``.
+        learning_starts: environment steps before the first update.
+        random_steps: first environment steps with uniformly random actions instead of the policy's.
+        slack: environment steps the actor may be ahead of the learner before it waits, at
+            least 4. Only simulation can wait.
+        publish_every: update calls between two releases of parameters to the actor.
+        critic_warmup: update calls on demonstrations before the first environment step.
+    """
+
+    env_steps_per_update: Annotated[int, Range(1, 1000)] = 1
+    learning_starts: Annotated[int, Range(1)] = 300
+    random_steps: Annotated[int, Range(0)] = 0
+    slack: Annotated[int, Range(4)] = 50
+    publish_every: Annotated[int, Range(1)] = 10
+    critic_warmup: Annotated[int, Range(0)] = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        task: id of the task; ``robot-rl tasks`` lists them.
+        task_options: options of the task, for example ``clearance_mm=0.5``.
+        seed: of everything random; two lock-step runs with the same seed are bit-identical.
+        env_steps: environment steps to train for (10 per second of robot time by default).
+        corrections: ``scripted`` lets the scripted stand-in for a person take over when progress stalls.
+        lockstep: one deterministic process instead of an actor and a learner process.
+        demos: demonstrations to start from.
+        agent: the learning algorithm.
+        pace: how acting and learning keep step.
+        evaluation: what is evaluated, and when.
+        capacity: frames the replay buffer holds besides the demonstrations.
+        checkpoint_every: environment steps between checkpoints.
+        keep_checkpoints: newest checkpoints kept, besides the best.
+        out_dir: where run folders are made.
+        record_episodes: keep a log of every training episode (``episodes/*.mcap``). Always on with two
+            processes: it is what a restarted learner is refilled from.
+        report: write ``report.html`` at the end.
+    """
+
+    task: str = "PickCube"
+    task_options: dict[str, Option] = field(default_factory=dict)
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
+    env_steps: Annotated[int, Range(1)] = 10_000
+    corrections: Literal["none", "scripted"] = "none"
+    lockstep: bool = False
+    demos: DemoConfig = field(default_factory=DemoConfig)
+    agent: SacConfig = field(default_factory=SacConfig)
+    pace: PaceConfig = field(default_factory=PaceConfig)
+    evaluation: EvalConfig = field(default_factory=EvalConfig)
+    capacity: Annotated[int, Range(100)] = 200_000
+    checkpoint_every: Annotated[int, Range(1)] = 5_000
+    keep_checkpoints: Annotated[int, Range(1)] = 3
+    out_dir: Path = Path("runs")
+    record_episodes: bool = True
+    report: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)
+
+    @property
+    def target_utd(self) -> float:
+        """Critic gradient steps per environment step after `PaceConfig.learning_starts`."""
+        return self.agent.utd / self.pace.env_steps_per_update

@@ -1,0 +1,150 @@
+"""Demonstrations: recorded from a task's scripted expert, one file per episode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import numpy as np
+
+from robot_rl.core.errors import DataError
+from robot_rl.core.transition import Source, StepRecord
+from robot_rl.core.types import Float32
+from robot_rl.data.episode_log import EpisodeMeta
+from robot_rl.runtime.collector import ActingConfig, Collector, Env
+from robot_rl.runtime.episode_files import EpisodeSink, episode_files
+from robot_rl.runtime.seeds import Stream, stream_rng
+
+MAX_ATTEMPTS_PER_DEMO = 5
+
+
+class Expert(Protocol):
+    """A privileged controller that demonstrates a task."""
+
+    def reset(self) -> None:
+        """Begin a new episode; the environment has been reset."""
+        ...
+
+    def act(self) -> Float32:
+        """Action ``[7]`` for the state the environment is in."""
+        ...
+
+
+class ExpertPolicy:
+    """An expert in the place of a policy.
+
+    Args:
+        make: builds the expert of one episode from that episode's random numbers.
+        seed: of the recording.
+    """
+
+    version = -1
+
+    def __init__(self, make: Callable[[np.random.Generator], Expert], seed: int) -> None:
+        self._make = make
+        self._seed = seed
+        self._episode = 0
+        self._expert: Expert | None = None
+
+    def reset(self) -> None:
+        """Begin a new episode."""
+        self._expert = self._make(stream_rng(self._seed, Stream.EXPERT, self._episode))
+        self._expert.reset()
+        self._episode += 1
+
+    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        """What the expert does; it sees the truth, not the packed state."""
+        assert self._expert is not None
+        return self._expert.act()
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """Outcome of a recording.
+
+    Attributes:
+        kept: demonstrations written.
+        failed: attempts without success, not written.
+        steps: in the written ones.
+        robot_s: robot time of all attempts.
+    """
+
+    kept: int
+    failed: int
+    steps: int
+    robot_s: float
+
+
+def record_demos(
+    env: Env,
+    make_expert: Callable[[np.random.Generator], Expert],
+    *,
+    n: int,
+    seed: int,
+    folder: Path,
+    task_options: Mapping[str, Any] | None = None,
+    on_episode: Callable[[int, int], None] | None = None,
+) -> DemoReport:
+    """Record `n` successful demonstrations; failed attempts are counted and thrown away.
+
+    Args:
+        env: the task's environment; stays open.
+        make_expert: builds the expert of an episode.
+        n: demonstrations wanted.
+        seed: of initial states and expert.
+        folder: where ``<number>.mcap`` files go; numbering goes on after those that exist.
+        task_options: written into the files.
+        on_episode: called with (kept, failed) after each attempt.
+
+    Raises:
+        DataError: the expert fails too often, or the files cannot be written.
+    """
+    first = max(episode_files(folder), default=-1) + 1
+    acting = ActingConfig(
+        seed=seed,
+        episode_prefix=f"demo-{uuid4().hex[:8]}",
+        policy_source=Source.DEMO,
+        episode_stream=Stream.DEMO_EPISODE,
+    )
+    collector = Collector(env, ExpertPolicy(make_expert, seed), acting)
+    extra = {f"option.{k}": str(v) for k, v in (task_options or {}).items()} | {"seed": str(seed)}
+    meta = EpisodeMeta(
+        env.task_id, env.state_spec, env.action_spec, run_id=acting.episode_prefix, seed=seed, extra=extra
+    )
+    kept = failed = steps = 0
+    while kept < n:
+        episode = _one_episode(collector)
+        if episode and episode[-1].rewards.get("success", 0.0) > 0.5:
+            _write(folder, first + kept, episode, meta)
+            kept, steps = kept + 1, steps + len(episode)
+        else:
+            failed += 1
+        if on_episode is not None:
+            on_episode(kept, failed)
+        if kept + failed >= MAX_ATTEMPTS_PER_DEMO * n and kept < n:
+            raise DataError(
+                f"the expert of {env.task_id} succeeded in {kept} of {kept + failed} attempts, {n} were wanted"
+            )
+    return DemoReport(kept, failed, steps, collector.env_steps / env.hz)
+
+
+def _one_episode(collector: Collector) -> list[StepRecord]:
+    records = collector.step()
+    while not collector.between_episodes:
+        records += collector.step()
+    return records
+
+
+def _write(folder: Path, number: int, records: list[StepRecord], meta: EpisodeMeta) -> None:
+    sink = EpisodeSink(folder, meta)
+    prefix = records[0].episode_id.rpartition("-")[0]
+    for record in records:
+        sink.append(_renamed(record, f"{prefix}-{number:06d}"))
+    sink.close()
+
+
+def _renamed(record: StepRecord, episode_id: str) -> StepRecord:
+    return replace(record, episode_id=episode_id)

@@ -1,0 +1,83 @@
+"""Episode logs of a run: one file per episode, named by its number; written by whoever acts, read after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from robot_rl.core.errors import DataError
+from robot_rl.core.transition import StepRecord
+from robot_rl.data.episode_log import PARTIAL, SUFFIX, EpisodeMeta, EpisodeWriter, read_episode
+
+
+def episode_number(episode_id: str) -> int:
+    """The number at the end of an episode's id.
+
+    Raises:
+        DataError: the id does not end in one.
+    """
+    tail = episode_id.rpartition("-")[2]
+    if not tail.isdigit():
+        raise DataError(f"episode id {episode_id!r} does not end in a number")
+    return int(tail)
+
+
+class EpisodeSink:
+    """Writes records to ``<folder>/<number>.mcap`` as they come.
+
+    Args:
+        folder: where the files go.
+        meta: written into each; its seed is replaced by the episode's number.
+    """
+
+    def __init__(self, folder: Path, meta: EpisodeMeta) -> None:
+        self._folder = folder
+        self._meta = meta
+        self._writer: EpisodeWriter | None = None
+
+    def append(self, record: StepRecord) -> None:
+        """Write one record; the first of an episode opens its file, the last closes it."""
+        if record.step_index == 0:
+            self.close()
+            number = episode_number(record.episode_id)
+            path = self._folder / f"{number:06d}{SUFFIX}"
+            extra = {**self._meta.extra, "episode_number": str(number)}
+            self._writer = EpisodeWriter(path, replace(self._meta, extra=extra))
+        if self._writer is None:
+            raise DataError(f"episode {record.episode_id!r} begins with step {record.step_index}, expected 0")
+        self._writer.append(record)
+        if record.last:
+            self.close()
+
+    def close(self) -> None:
+        """Close the open file; an unfinished episode keeps the name ``.partial``. May be called twice."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def episode_files(folder: Path) -> dict[int, Path]:
+    """Files of a folder by episode number, in order; unfinished ones included."""
+    found = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        name = path.name.removesuffix(PARTIAL)
+        stem = name.removesuffix(SUFFIX)
+        if name.endswith(SUFFIX) and stem.isdigit():
+            found[int(stem)] = path
+    return dict(sorted(found.items()))
+
+
+def read_records(folder: Path, first: int = 0) -> Iterator[StepRecord]:
+    """Every complete step of the episodes from number `first` on, in order; cut files yield what they hold."""
+    for number, path in episode_files(folder).items():
+        if number >= first:
+            yield from read_episode(path, strict=False).records
+
+
+def drop_episodes_from(folder: Path, number: int) -> int:
+    """Remove the files of episodes from `number` on, which a resumed lock-step run is about to repeat."""
+    late = [p for n, p in episode_files(folder).items() if n >= number]
+    for path in late:
+        path.unlink()
+    return len(late)

@@ -1,0 +1,58 @@
+"""Demonstrations are recorded, kept only when they succeed, and read back as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robot_rl.core.errors import DataError
+from robot_rl.core.transition import Source
+from robot_rl.data.demos import load_demos
+from robot_rl.data.episode_log import read_meta
+from robot_rl.runtime.demos import record_demos
+from tests.runtime.fakes import SPEC, Expert, PointEnv
+
+
+def record(folder: Path, n: int, *, seed: int = 0, limit: int = 15) -> object:
+    env = PointEnv(limit=limit)
+    return record_demos(env, lambda rng: Expert(env), n=n, seed=seed, folder=folder, task_options={"limit": limit})
+
+
+def test_demonstrations_are_whole_successful_and_labelled(tmp_path: Path) -> None:
+    report = record(tmp_path, 4)
+    demos = load_demos(tmp_path, SPEC, "Point")
+    assert len(demos) == 4 and [p.name for p in sorted(tmp_path.iterdir())] == [f"{i:06d}.mcap" for i in range(4)]
+    assert report.steps == sum(map(len, demos))
+    for demo in demos:
+        assert demo[-1].terminated and demo[-1].rewards["success"] == 1.0
+        for r in demo:
+            assert (r.source, r.policy_version, r.intervention) == (Source.DEMO, -1, False)
+            assert np.array_equal(r.action_policy, r.action_executed)
+    assert read_meta(tmp_path / "000000.mcap").extra["option.limit"] == "15"
+
+
+def test_the_same_seed_demonstrates_the_same(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        record(tmp_path / name, 2)
+    a, b = (load_demos(tmp_path / name, SPEC, "Point") for name in ("a", "b"))
+    assert [[r.obs.state.tobytes() for r in d] for d in a] == [[r.obs.state.tobytes() for r in d] for d in b]
+    assert a[0][0].episode_id != b[0][0].episode_id, "ids are unique over recordings"
+
+
+def test_failures_are_thrown_away_and_numbering_goes_on(tmp_path: Path) -> None:
+    first = record(tmp_path, 2)
+    second = record(tmp_path, 3, seed=5, limit=3)  # too short for far goals
+    assert first.failed == 0 and second.failed > 0
+    assert len(load_demos(tmp_path, SPEC, "Point")) == 5
+
+
+def test_an_expert_that_cannot_do_it_is_reported(tmp_path: Path) -> None:
+    class Idle(Expert):
+        def act(self) -> np.ndarray:
+            return np.zeros(7, np.float32)
+
+    env = PointEnv(limit=2)
+    with pytest.raises(DataError, match=r"the expert of Point succeeded in \d+ of \d+ attempts, 30 were wanted"):
+        record_demos(env, lambda rng: Idle(env), n=30, seed=0, folder=tmp_path)
