@@ -1,0 +1,158 @@
+"""Playing one episode with nobody helping: the loop that evaluations and videos share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from robot_rl.core.errors import DataError
+from robot_rl.core.protocols import Policy
+from robot_rl.core.specs import ActionSpec, StateSpec
+from robot_rl.core.types import Float32, Image
+
+
+class TimedTask(Protocol):
+    """A task that ends."""
+
+    @property
+    def episode_steps(self) -> int:
+        """Control steps after which an episode is cut."""
+        ...
+
+
+class Env(Protocol):
+    """What an evaluation needs of an environment; `robot_rl.envs.CellEnv` provides it."""
+
+    @property
+    def state_spec(self) -> StateSpec:
+        """Layout of ``obs["state"]``."""
+        ...
+
+    @property
+    def action_spec(self) -> ActionSpec:
+        """Meaning of the action."""
+        ...
+
+    @property
+    def hz(self) -> float:
+        """Control steps a second."""
+        ...
+
+    @property
+    def task(self) -> TimedTask:
+        """What is to be done."""
+        ...
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode."""
+        ...
+
+    def step(self, action: Float32) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """One control step."""
+        ...
+
+    def render(self) -> Any:
+        """A picture for people."""
+        ...
+
+    def close(self) -> None:
+        """Release the cell."""
+        ...
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """One evaluation episode.
+
+    Attributes:
+        seed: of the initial state.
+        success: the task's own detector said so.
+        length: control steps.
+        time_s: robot time from the first action to the end, seconds: `length` over the control rate.
+        episode_return: plain sum of rewards.
+        stop_reason: why it ended.
+    """
+
+    seed: int
+    success: bool
+    length: int
+    time_s: float
+    episode_return: float
+    stop_reason: str
+
+
+def play_episode(
+    policy: Policy,
+    env: Env,
+    seed: int,
+    *,
+    deterministic: bool = True,
+    on_frame: Callable[[Image, int, bool], None] | None = None,
+) -> EpisodeResult:
+    """Run one episode from the initial state of a seed.
+
+    Args:
+        policy: acts alone.
+        env: the cell with its task.
+        seed: passed to ``env.reset``; also seeds a stochastic policy.
+        deterministic: take the policy's mode instead of a sample.
+        on_frame: called with ``env.render()``, the step and whether the task has succeeded, before the first and
+            after every step.
+
+    Raises:
+        DataError: an observation or an action is not finite; says where.
+    """
+    rng = np.random.default_rng(seed)
+    obs, info = env.reset(seed=seed)
+    total, step, success = 0.0, 0, False
+    terminated = truncated = False
+    if on_frame is not None:
+        on_frame(env.render(), 0, False)
+    while not (terminated or truncated):
+        state = checked_state(obs, env.state_spec, seed, step)
+        action = policy.act(state, rng, deterministic=deterministic)
+        if not np.isfinite(action).all():
+            raise DataError(
+                f"episode with seed {seed}, step {step}: the policy's action is not finite: {action.tolist()}"
+            )
+        obs, reward, terminated, truncated, info = env.step(action)
+        step += 1
+        total += float(reward)
+        success = success or bool(info.get("success", False))
+        if on_frame is not None:
+            on_frame(env.render(), step, success)
+    return EpisodeResult(seed, success, step, step / env.hz, total, str(info.get("stop_reason", "")))
+
+
+def checked_state(obs: Mapping[str, Any], spec: StateSpec, seed: int, step: int) -> Float32:
+    """The packed state row of an observation.
+
+    Raises:
+        DataError: it has the wrong size or a value is not finite; names the parts.
+    """
+    state = np.asarray(obs["state"], np.float32)
+    where = f"episode with seed {seed}, step {step}"
+    if state.shape != (spec.size,):
+        raise DataError(f"{where}: the state has shape {state.shape}, expected ({spec.size},)")
+    if not np.isfinite(state).all():
+        bad = [name for name, part in spec.unpack(state).items() if not np.isfinite(part).all()]
+        raise DataError(f"{where}: the observation holds values that are not finite in {', '.join(bad)}")
+    return state
+
+
+def time_limit_s(env: Env) -> float:
+    """Length of an episode that is cut by the time limit, seconds.
+
+    Raises:
+        DataError: the environment states no usable limit.
+    """
+    limit = float(env.task.episode_steps) / float(env.hz)
+    if not (math.isfinite(limit) and limit > 0):
+        raise DataError(
+            f"the environment's limit is {env.task.episode_steps} steps at {env.hz} Hz, expected positive numbers"
+        )
+    return limit
