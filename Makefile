@@ -1,0 +1,56 @@
+# Every target sets itself up on a machine that has Python 3.11 or 3.12, make and git.
+#   make demo      learn to pick a cube in simulation, evaluate, write a report    make demo-peg   the same, inserting a peg
+#   make test      all checks but the slow ones (what CI runs)                     make test-all   the slow ones too
+#   make quick     the inner loop: lint and the fast tests                         make check      lint, format and types only
+#   make results   the five-seed study of docs/results (hours)                     make clean      remove what was built
+
+SHELL := /bin/sh
+BIN := .venv/bin
+SEED ?= 0
+RUNS ?= runs
+# Two workers fit two cores; each test process uses one thread.
+WORKERS ?= 2
+# Whole programs and learning curves, which the inner loop leaves out.
+THOROUGH := learning runtime cli test_wheel.py
+PYTEST := $(BIN)/python -m pytest -q
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint types check quick test test-all demo demo-peg results clean
+
+help:
+	@sed -n '2,5s/^#   //p' Makefile
+
+setup:
+	@scripts/setup.sh
+
+lint: setup
+	@echo "== ruff check"; $(BIN)/ruff check
+	@echo "== ruff format"; $(BIN)/ruff format --check
+
+types: setup
+	@echo "== mypy"; $(BIN)/mypy
+
+check: lint types
+
+quick: setup
+	@echo "== ruff check"; $(BIN)/ruff check
+	@echo "== pytest, fast"; $(PYTEST) -n $(WORKERS) --dist worksteal -m "not slow" $(addprefix --ignore=tests/,$(THOROUGH))
+
+test: check
+	@echo "== pytest"; $(PYTEST) -n $(WORKERS) --dist worksteal -m "not slow"
+
+test-all: check
+	@echo "== pytest with slow tests"; $(PYTEST) -n $(WORKERS) --dist worksteal
+
+demo: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh PickCube $(SEED) $(RUNS)
+
+demo-peg: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh PegInsert $(SEED) $(RUNS)
+
+results: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/results.sh $(RUNS)
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,112 @@
+"""What the Makefile calls, run with doubles of the slow programs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "scripts"
+
+# Notes its arguments; `train` leaves the report that a finished run leaves, unless the seed is the one to fail.
+ROBOT_RL = """#!/bin/sh
+echo "$@" >> "$NOTES"
+[ "$1" = train ] || exit 0
+task=$2
+while [ $# -gt 0 ]; do
+    case $1 in --seed) seed=$2 ;; --out-dir) out=$2 ;; esac
+    shift
+done
+if [ "$seed" = "${FAIL:-none}" ]; then echo "broken"; exit 2; fi
+mkdir -p "$out/$task/now_seed$seed" && touch "$out/$task/now_seed$seed/report.html"
+echo "$task: n=100"
+"""
+
+
+def run(*command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def doubles(tmp_path: Path) -> dict[str, str]:
+    program = tmp_path / "bin" / "robot-rl"
+    program.parent.mkdir()
+    program.write_text(ROBOT_RL)
+    program.chmod(0o755)
+    notes = tmp_path / "notes"
+    notes.touch()
+    return {"PATH": f"{program.parent}:{os.environ['PATH']}", "NOTES": str(notes), "JOBS": "2"}
+
+
+def noted(doubles: dict[str, str], verb: str) -> list[str]:
+    return [x for x in Path(doubles["NOTES"]).read_text().splitlines() if x.startswith(verb)]
+
+
+def test_set_up_without_a_usable_python_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    for name in ("scripts/setup.sh", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    done = run(str(tmp_path / "scripts" / "setup.sh"), PYTHON="false")
+    assert done.returncode == 1
+    assert "Python 3.11 or 3.12" in done.stderr
+    assert "apt install python3 python3-venv" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_demo_trains_and_names_the_report(tmp_path: Path, doubles: dict[str, str]) -> None:
+    done = run(str(SCRIPTS / "demo.sh"), "PickCube", "3", str(tmp_path / "runs"), **doubles)
+    assert done.returncode == 0, done.stderr
+    assert f"{tmp_path}/runs/PickCube/now_seed3/report.html" in done.stdout
+    (command,) = noted(doubles, "train")
+    assert command.startswith("train PickCube --seed 3")
+
+
+def test_demo_fails_when_training_fails(tmp_path: Path, doubles: dict[str, str]) -> None:
+    done = run(str(SCRIPTS / "demo.sh"), "PickCube", "3", str(tmp_path / "runs"), **doubles, FAIL="3")
+    assert done.returncode != 0
+    assert "report of the run" not in done.stdout
+
+
+def test_demo_refuses_an_unknown_task(doubles: dict[str, str]) -> None:
+    done = run(str(SCRIPTS / "demo.sh"), "Juggle", **doubles)
+    assert done.returncode == 2
+    assert "Juggle" in done.stderr
+    assert not noted(doubles, "train")
+
+
+def test_study_runs_every_seed_once_and_compares_what_finished(tmp_path: Path, doubles: dict[str, str]) -> None:
+    command = (str(SCRIPTS / "results.sh"), str(tmp_path / "runs"))
+    done = run(*command, **doubles, SEEDS="0 1", FAIL="1")
+    assert done.returncode == 0, done.stderr
+    trained = noted(doubles, "train")
+    assert len(trained) == len(set(trained)) == 10
+    assert all("--lockstep" in t for t in trained)
+    assert "FAILED peg-alone seed 1" in done.stdout
+    pick, peg = noted(doubles, "compare")
+    assert pick.count("=") == 2
+    assert peg.count("=") == 3
+
+    Path(doubles["NOTES"]).write_text("")
+    run(*command, **doubles, SEEDS="0 1")
+    again = noted(doubles, "train")
+    assert len(again) == 5
+    assert all("--seed 1" in t for t in again)
+
+
+def test_every_flag_used_is_one_of_the_command() -> None:
+    """A flag renamed in the program must not be found out hours into the study."""
+    text = "".join((SCRIPTS / name).read_text() for name in ("demo.sh", "results.sh"))
+    used = set(re.findall(r" (--[a-z][a-z.-]+)", text))
+    known = ""
+    for verb in ("train", "compare"):
+        done = run(sys.executable, "-m", "robot_rl.cli", verb, "--help", COLUMNS="200")
+        assert done.returncode == 0, done.stderr
+        known += done.stdout
+    assert used
+    assert not {f for f in used if f not in known}
