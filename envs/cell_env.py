@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from robot_rl.controllers.safety import limit_target
 from robot_rl.controllers.se3 import apply_tool_delta, quat_inverse, quat_rotate, tool_delta
-from robot_rl.core.errors import DataError
+from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.protocols import Cell
 from robot_rl.core.specs import ACTION_SIZE, GRIPPER, ActionSpec, Part, StateSpec
 from robot_rl.core.types import Array, Float32, Image
@@ -49,6 +49,18 @@ class EnvOptions:
     dense_reward: bool = False
     force_limit_n: float = 80.0
     force_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: naming the option, its value and what it may be.
+        """
+        if not 1.0 <= self.hz <= 100.0:
+            raise ConfigError(f"hz must lie in [1, 100], got {self.hz}")
+        for name in ("force_limit_n", "force_penalty"):
+            if not getattr(self, name) >= 0.0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)}")
 
 
 class CellEnv(gym.Env[dict[str, Any], Float32]):

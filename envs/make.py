@@ -11,7 +11,7 @@ import numpy as np
 from robot_rl.core.types import Image
 from robot_rl.envs.cell_env import CellEnv, EnvOptions
 from robot_rl.envs.experts import CorrectorStyle, ExpertStyle, ScriptedCorrector, ScriptedExpert
-from robot_rl.envs.tasks import TASKS, make_task
+from robot_rl.envs.tasks import TASKS, check_options, make_task
 from robot_rl.hardware.mujoco.cell import MujocoCell
 from robot_rl.hardware.mujoco.devices import make_sim_cell
 from robot_rl.hardware.mujoco.render import Renderer
@@ -62,7 +62,9 @@ def make_env(
         ConfigError: unknown task or option.
         DeviceError: unknown camera.
     """
-    env_options = EnvOptions(**{k: v for k, v in options.items() if k in ENV_OPTIONS})
+    run_options = {k: v for k, v in options.items() if k in ENV_OPTIONS}
+    check_options("the environment", EnvOptions, run_options)
+    env_options = EnvOptions(**run_options)
     built = make_task(task, **{k: v for k, v in options.items() if k not in ENV_OPTIONS})
     cell, sim = make_sim_cell(built.objects, built.impedance, cameras, image_size)
     view = CellView(sim, render_camera, render_size, beautiful=render_shadows) if render_mode == "rgb_array" else None

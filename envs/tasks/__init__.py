@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 from robot_rl.core.errors import ConfigError, unknown_name
 from robot_rl.envs.tasks.base import Task
@@ -34,8 +35,25 @@ def make_task(name: str, **options: object) -> Task:
     """
     if name not in TASKS:
         raise ConfigError(unknown_name("task", name, TASKS))
-    known = [f.name for f in fields(TASKS[name]) if f.init]  # type: ignore[arg-type]
-    for option in options:
-        if option not in known:
-            raise ConfigError(unknown_name(f"option of task {name}", option, known))
+    check_options(f"task {name}", TASKS[name], options)
     return TASKS[name](**options)
+
+
+def check_options(owner: str, config: Any, options: dict[str, Any]) -> None:
+    """Compare options with the fields of a dataclass.
+
+    Raises:
+        ConfigError: an option that is unknown, or of another type than its default.
+    """
+    defaults = task_options(config)
+    for option, value in options.items():
+        if option not in defaults:
+            raise ConfigError(unknown_name(f"option of {owner}", option, defaults))
+        wanted = type(defaults[option])
+        if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, (int, wanted)):
+            raise ConfigError(f"option {option} of {owner} must be {wanted.__name__}, got {value!r}")
+
+
+def task_options(task: Any) -> dict[str, bool | int | float]:
+    """Options that can be given by name and number, with their defaults; also those of `EnvOptions`."""
+    return {f.name: f.default for f in fields(task) if f.init and isinstance(f.default, bool | int | float)}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from robot_rl.cli.arguments import parse
-from robot_rl.runtime.config import Option
 
 
 @dataclass(frozen=True)
@@ -32,5 +31,6 @@ def run(argv: Sequence[str]) -> int:
 
 def options_of(config: Any) -> str:
     """Options of a dataclass that can be given on the command line, with their defaults."""
-    plain = (f for f in fields(config) if f.init and isinstance(f.default, Option))
-    return " ".join(f"{f.name}={f.default}" for f in plain)
+    from robot_rl.envs.tasks import task_options
+
+    return " ".join(f"{name}={default}" for name, default in task_options(config).items())

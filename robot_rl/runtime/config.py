@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from robot_rl.agents.config import SacConfig
 from robot_rl.core.config import Range, check_ranges
+from robot_rl.core.errors import ConfigError
 
 Option = bool | int | float | str
 
@@ -128,8 +129,16 @@ class TrainConfig:
     report: bool = True
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check the ranges, and what only fits together.
+
+        Raises:
+            ConfigError: a value is out of range, or targets would be clipped to less than a dense reward pays.
+        """
         check_ranges(self)
+        if self.task_options.get("dense_reward") and self.agent.q_range is not None:
+            raise ConfigError(
+                "dense_reward pays before success too: add --agent.q-range None, which stops clipping to [0, 1]"
+            )
 
     @property
     def target_utd(self) -> float:

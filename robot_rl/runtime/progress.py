@@ -35,7 +35,7 @@ class Status:
 
     def text(self) -> str:
         """The progress line."""
-        left = (self.total_steps - self.env_steps) / self.steps_per_s if self.steps_per_s > 0 else None
+        left = max(0, self.total_steps - self.env_steps) / self.steps_per_s if self.steps_per_s > 0 else None
         success = "-" if self.success is None else f"{self.success:.0%}"
         parts = (
             f"step {self.env_steps:,}/{self.total_steps:,}",

@@ -140,6 +140,21 @@ def test_unknown_option_names_the_known_ones() -> None:
         make_task("PegInsert", clearence_mm=0.5)
 
 
+def test_option_of_the_wrong_type_is_refused() -> None:
+    with pytest.raises(ConfigError, match="clearance_mm of task PegInsert must be float, got 'tight'"):
+        make_task("PegInsert", clearance_mm="tight")
+
+
+def test_option_of_the_environment_is_checked_too() -> None:
+    with pytest.raises(ConfigError, match="hz of the environment must be float, got 'fast'"):
+        make_env("Reach", hz="fast")
+
+
+def test_impossible_rate_is_refused() -> None:
+    with pytest.raises(ConfigError, match="hz must lie in"):
+        make_env("Reach", hz=0.0)
+
+
 @pytest.mark.parametrize("clearance_mm", [0.0, 0.05, 5.0, float("nan")])
 def test_impossible_clearance_is_refused(clearance_mm: float) -> None:
     with pytest.raises(ConfigError, match="clearance_mm must lie in"):
