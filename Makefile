@@ -1,5 +1,5 @@
 # Every target sets itself up on a machine that has Python 3.11 or 3.12, make and git.
-#   make demo      learn to pick a cube in simulation, evaluate, write a report    make demo-peg   the same, inserting a peg
+#   make demo      learn to pick a cube and to insert a peg in simulation, with reports (demo-pick, demo-peg: one of them)
 #   make test      all checks but the slow ones (what CI runs)                     make test-all   the slow ones too
 #   make quick     the inner loop: lint and the fast tests                         make check      lint, format and types only
 #   make results   the five-seed study of docs/results (hours)                     make clean      remove what was built
@@ -15,7 +15,7 @@ THOROUGH := learning runtime cli test_wheel.py
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types check quick test test-all demo demo-peg results clean
+.PHONY: help setup lint types check quick test test-all demo demo-pick demo-peg results clean
 
 help:
 	@sed -n '2,5s/^#   //p' Makefile
@@ -42,7 +42,9 @@ test: check
 test-all: check
 	@echo "== pytest with slow tests"; $(PYTEST) -n $(WORKERS) --dist worksteal
 
-demo: setup
+demo: demo-pick demo-peg
+
+demo-pick: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh PickCube $(SEED) $(RUNS)
 
 demo-peg: setup

@@ -11,11 +11,10 @@ jobs=${JOBS:-$(nproc)}
 
 # LABEL TASK FLAGS...
 conditions='
-peg-demos-corrections     PegInsert  --task-options clearance_mm=0.5 --demos.n 20 --corrections scripted
-pick-demos-corrections    PickCube   --demos.n 20 --corrections scripted
-pick-demos                PickCube   --demos.n 20 --corrections none
-peg-demos                 PegInsert  --task-options clearance_mm=0.5 --demos.n 20 --corrections none
-peg-alone                 PegInsert  --task-options clearance_mm=0.5 --demos.n 0 --corrections none
+peg-demos-corrections     PegInsert    --env-steps 12000 --demos.n 20 --corrections scripted
+peg-alone                 PegInsert    --env-steps 8000  --demos.n 0  --corrections none
+pick-demos-corrections    PickCube     --env-steps 8000  --demos.n 20 --corrections scripted
+pick-demos                PickCube     --env-steps 8000  --demos.n 20 --corrections none
 '
 
 finished() { grep -qs '"status": "finished"' "$1"/run.json; }
@@ -35,7 +34,7 @@ done | xargs -r -P "$jobs" -L 1 --process-slot-var=SLOT sh -c '
     echo "start $label seed $seed"
     # A core for each run: two runs that share both cores are slower than two that have one each.
     taskset -c "$((SLOT % $(nproc)))" robot-rl train "$task" --lockstep --seed "$seed" --out-dir "$runs/$label" "$@" \
-        --env-steps 8000 --no-report --no-record-episodes >"$runs/$label/seed$seed.txt" 2>&1 ||
+        --no-report --no-record-episodes >"$runs/$label/seed$seed.txt" 2>&1 ||
         echo "FAILED $label seed $seed: see $runs/$label/seed$seed.txt"
     tail -n 1 "$runs/$label/seed$seed.txt"
 ' "$runs"
@@ -51,4 +50,4 @@ groups() {
 # shellcheck disable=SC2046
 robot-rl compare $(groups pick-demos pick-demos-corrections) --out docs/results --title "PickCube"
 # shellcheck disable=SC2046
-robot-rl compare $(groups peg-alone peg-demos peg-demos-corrections) --out docs/results --title "PegInsert, 0.5 mm"
+robot-rl compare $(groups peg-alone peg-demos-corrections) --out docs/results --title "PegInsert, 0.5 mm"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from robot_rl.core.errors import ConfigError, unknown_name
@@ -194,7 +194,8 @@ def preset_for_machine(cores: int | None = None, gpu: bool | None = None) -> Sac
 
 
 def describe(config: SacConfig) -> str:
-    """The fields that differ from the default, for logs: ``critics=10 utd=20``."""
-    default = SacConfig()
-    changed = [f.name for f in fields(config) if getattr(config, f.name) != getattr(default, f.name)]
-    return " ".join(f"{name}={getattr(config, name)}" for name in changed) or "defaults"
+    """What costs time and decides most, in words: ``2 critics of 256-256, minibatches of 128, 3-step returns``."""
+    widths = "-".join(map(str, config.hidden))
+    gripper = ", a gripper critic" if config.gripper_critic else ""
+    critics = f"{config.critics} critics of {widths}{gripper}"
+    return f"{critics}, minibatches of {config.batch_size}, {config.n_step}-step returns"

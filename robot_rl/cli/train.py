@@ -33,7 +33,8 @@ class TrainArguments:
     """Arguments of ``robot-rl train``.
 
     Attributes:
-        preset: hyper-parameters of the agent by name; ``auto`` fits them to this machine.
+        preset: hyper-parameters of the agent by name; ``auto``, which is what a new run without --config gets, fits
+            ensemble and update-to-data ratio to this machine.
         config: YAML file with any of the values below, nested as in a run's config.yaml.
         resume: run folder to go on with; its config.yaml takes the place of the defaults.
         train: the run.
@@ -64,6 +65,9 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
     task = args.pop(0) if args and not args[0].startswith("-") else None
     preset, file, resume = (take_option(args, flag) for flag in ("--preset", "--config", "--resume"))
     base = TrainConfig() if resume is None else open_run(Path(resume)).config()
+    asks_help = bool({"-h", "--help"} & set(args))
+    if preset is None and file is None and resume is None and not asks_help:
+        preset = "auto"
     if preset is not None:
         base = merge(base, {"agent": to_dict(agent_preset(preset))})
     if file is not None:
@@ -72,7 +76,7 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
         if resume is not None and task != base.task:
             raise ConfigError(f"the run {resume} trains {base.task}, not {task}")
         base = merge(base, {"task": task})
-    elif resume is None and file is None and not {"-h", "--help"} & set(args) and "--task" not in args:
+    elif resume is None and file is None and not asks_help and "--task" not in args:
         raise ConfigError("which task? Usage: robot-rl train TASK; robot-rl tasks lists them")
     default = TrainArguments(preset, Path(file) if file else None, Path(resume) if resume else None, base)
     parsed: TrainArguments = parse(TrainArguments, args, verb="train TASK", description=DESCRIPTION, default=default)

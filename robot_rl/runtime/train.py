@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from robot_rl.agents.config import describe
 from robot_rl.core.config import write_yaml
 from robot_rl.core.errors import RobotRlError
 from robot_rl.runtime.checkpoint import best_checkpoint, latest_checkpoint, list_checkpoints
@@ -53,6 +54,7 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, live: bool | 
             write_yaml(config, run.config_file)  # flags may have changed it, and the actor reads it
             run.update_info(status="running", end=None)
         progress.note(f"run folder: {run.path}")
+        progress.note(f"agent: {describe(config.agent)}; {config.target_utd:g} gradient steps per environment step")
         saved = list_checkpoints(run.checkpoints)
         demos = [] if saved else gather_demos(config, run.demos, env, progress.note)
         from robot_rl.runtime.session import Session  # loads JAX, which takes seconds: not before the rest is right

@@ -49,9 +49,9 @@ def test_resuming_starts_from_the_runs_configuration(tmp_path: Path) -> None:
 
 def test_short_forms(tmp_path: Path) -> None:
     got = read_arguments(
-        ["PegInsert", "--task-options", "clearance_mm=0.2", "dense_reward=True", "name=x", "n=3", "--demos", "7"]
+        ["PegInsert", "--task-options", "clearance_mm=0.2", "tight=True", "name=x", "n=3", "--demos", "7"]
     )
-    assert got.train.task_options == {"clearance_mm": 0.2, "dense_reward": True, "name": "x", "n": 3}
+    assert got.train.task_options == {"clearance_mm": 0.2, "tight": True, "name": "x", "n": 3}
     assert got.train.demos.n == 7
     assert read_arguments(["Reach", "--demos", str(tmp_path)]).train.demos.dir == tmp_path
 
@@ -87,3 +87,14 @@ def test_tables_are_aligned() -> None:
     assert table([{"case": "a", "rate": 1234.5}, {"case": "long", "rate": 0.5}, {"other": 1}]).splitlines() == [
         "case   rate", "a     1,234", "long    0.5", "", "other", "1    ",
     ]  # fmt: skip
+
+
+def test_a_dense_reward_and_clipped_targets_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match=r"dense_reward pays before success too: add --agent\.q-range None"):
+        read_arguments(["Reach", "--task-options", "dense_reward=True"])
+    assert read_arguments(["Reach", "--task-options", "dense_reward=True", "--agent.q-range", "None"])
+
+
+def test_a_new_run_fits_the_machine_and_says_so_in_its_configuration() -> None:
+    assert read_arguments(["Reach"]).train.agent == preset("auto")
+    assert read_arguments(["Reach", "--preset", "rlpd"]).train.agent == preset("rlpd")

@@ -32,7 +32,8 @@ SMALL: dict[str, Any] = {
 VARIANTS = {
     "plain": replace(SacConfig(), **SMALL, n_step=1),
     "n-step": replace(SacConfig(), **SMALL, n_step=3),
-    "gripper critic": replace(SacConfig(), **SMALL, n_step=1, gripper_critic=True),
+    # A smaller discount widens the gap between closing now and closing later, which a greedy gripper lives by.
+    "gripper critic": replace(SacConfig(), **SMALL | {"lr_gripper": 1e-3, "gamma": 0.9}, n_step=1, gripper_critic=True),
     "serl_compat": replace(PRESETS["serl_compat"], **SMALL, critics=4),
 }
 
