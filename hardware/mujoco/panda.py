@@ -4,7 +4,7 @@ Kinematics: modified Denavit-Hartenberg parameters and limits of the Franka Cont
 Dynamics: identified by Gaz et al., "Dynamic Identification of the Franka Emika Panda Robot With Retrieval of
 Feasible Parameters Using Penalty-Based Optimization", IEEE RA-L 4(4), 2019. Rotor inertia (armature) is not
 published; 0.1 kg m^2 is the value in common use, and identification on the own robot should replace it.
-Link shapes are estimates for looking at, not for clearance checks; the arm itself does not collide.
+Link shapes (`panda_look`) are estimates for looking at, not for clearance checks; the arm itself does not collide.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+
+from robot_rl.hardware.mujoco.panda_look import LINK_SHAPES, PAD, STEEL, base_shape, hand_shape, shape
 
 JOINT_NAMES = tuple(f"joint{i}" for i in range(1, 8))
 MOTOR_NAMES = tuple(f"motor{i}" for i in range(1, 8))
@@ -30,8 +32,6 @@ FINGER_MASS_KG = 0.015
 FLANGE_TO_TCP_M = 0.1034
 FINGER_OFFSET_M = 0.0584
 GRASP_FORCE_N = 30.0
-
-WHITE, DARK, STEEL, PAD = (0.93, 0.94, 0.95, 1), (0.16, 0.17, 0.19, 1), (0.55, 0.58, 0.62, 1), (0.08, 0.08, 0.09, 1)
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,10 @@ def add_panda(spec: mujoco.MjSpec, *, armature_kg_m2: float = 0.1, damping_nm_s:
     parent = spec.worldbody.add_body(name="link0")
     parent.explicitinertial, parent.mass, parent.ipos = True, 0.629769, [-0.041018, -0.00014, 0.049974]
     parent.fullinertia = [0.00315, 0.00388, 0.004285, 8.2904e-07, 0.00015, 8.2299e-06]
-    _base_shape(parent)
+    base_shape(parent)
     for i, link in enumerate(_LINKS):
         parent = _add_link(parent, i, link, armature_kg_m2, damping_nm_s)
-        _LINK_SHAPES[i](parent)
+        LINK_SHAPES[i](parent)
         spec.add_actuator(
             name=MOTOR_NAMES[i],
             target=JOINT_NAMES[i],
@@ -154,7 +154,7 @@ def _add_hand(spec: mujoco.MjSpec, link7: mujoco.MjsBody) -> mujoco.MjsBody:
     )
     hand.add_site(name="flange", size=[0.005] * 3, rgba=[0, 0, 0, 0])
     hand.add_site(name=TCP_SITE, pos=[0, 0, FLANGE_TO_TCP_M], size=[0.004] * 3, rgba=[0, 0, 0, 0])
-    _hand_shape(hand)
+    hand_shape(hand)
     hand.add_camera(name="wrist", pos=[0.07, 0, 0.015], quat=_camera_quat(tilt_rad=0.42), fovy=75)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         _add_finger(hand, side, sign)
@@ -192,8 +192,8 @@ def _add_finger(hand: mujoco.MjsBody, side: str, sign: float) -> None:
     )
     # Damping sets the closing speed: grasp force / damping, about 0.1 m/s a finger.
     joint.limited, joint.damping, joint.armature = True, [250.0, 0, 0], 0.1
-    _shape(finger, "box", [0.0105, 0.0065, 0.0125], [0, sign * 0.0175, 0.012], STEEL)
-    _shape(finger, "box", [0.0095, 0.0045, 0.011], [0, sign * 0.0105, 0.0335], STEEL)
+    shape(finger, "box", [0.0105, 0.0065, 0.0125], [0, sign * 0.0175, 0.012], STEEL)
+    shape(finger, "box", [0.0095, 0.0045, 0.011], [0, sign * 0.0105, 0.0335], STEEL)
     finger.add_geom(
         name=f"{side}_pad",
         type=mujoco.mjtGeom.mjGEOM_BOX,
@@ -221,88 +221,3 @@ def _camera_quat(tilt_rad: float) -> list[float]:
     mujoco.mju_mulQuat(out, flip, roll)
     mujoco.mju_mulQuat(out, tilt, out.copy())
     return [float(v) for v in out]
-
-
-def _shape(
-    body: mujoco.MjsBody, kind: str, size: list[float], pos: list[float], rgba: tuple[float, ...], axis: str = "z"
-) -> None:
-    """A visual geom; `size` is radius and half length for capsules and cylinders along `axis`."""
-    half = np.sqrt(0.5)
-    quat = {"z": [1, 0, 0, 0], "y": [half, half, 0, 0], "x": [half, 0, half, 0]}[axis]
-    geom = getattr(mujoco.mjtGeom, f"mjGEOM_{kind.upper()}")
-    material = "shell" if rgba is WHITE else "metal"
-    body.add_geom(
-        type=geom,
-        size=[*size, 0.0, 0.0][:3],
-        pos=pos,
-        quat=quat,
-        rgba=rgba,
-        material=material,
-        contype=0,
-        conaffinity=0,
-        mass=0,
-        group=1,
-    )
-
-
-def _base_shape(b: mujoco.MjsBody) -> None:
-    _shape(b, "capsule", [0.062, 0.05], [-0.06, 0, 0.065], WHITE, "x")
-    _shape(b, "cylinder", [0.075, 0.025], [0, 0, 0.025], WHITE)
-    _shape(b, "cylinder", [0.066, 0.045], [0, 0, 0.095], WHITE)
-    _shape(b, "cylinder", [0.061, 0.006], [0, 0, 0.145], DARK)
-
-
-def _link1(b: mujoco.MjsBody) -> None:
-    _shape(b, "capsule", [0.06, 0.07], [0, 0, -0.1], WHITE)
-    _shape(b, "capsule", [0.059, 0.045], [0, 0, 0], WHITE, "y")
-
-
-def _link2(b: mujoco.MjsBody) -> None:
-    _shape(b, "cylinder", [0.061, 0.006], [0, 0, 0.065], DARK)
-    _shape(b, "cylinder", [0.061, 0.006], [0, 0, -0.065], DARK)
-    _shape(b, "capsule", [0.058, 0.075], [0, -0.075, 0], WHITE, "y")
-
-
-def _link3(b: mujoco.MjsBody) -> None:
-    _shape(b, "cylinder", [0.06, 0.006], [0, 0, -0.15], DARK)
-    _shape(b, "capsule", [0.057, 0.055], [0, 0, -0.085], WHITE)
-    _shape(b, "capsule", [0.055, 0.045], [0.0825, 0, 0], WHITE, "y")
-    _shape(b, "capsule", [0.05, 0.045], [0.04, 0, -0.035], WHITE, "x")
-
-
-def _link4(b: mujoco.MjsBody) -> None:
-    _shape(b, "cylinder", [0.056, 0.006], [0, 0, 0.06], DARK)
-    _shape(b, "cylinder", [0.056, 0.006], [0, 0, -0.06], DARK)
-    _shape(b, "capsule", [0.053, 0.055], [-0.0825, 0.06, 0], WHITE, "y")
-    _shape(b, "capsule", [0.048, 0.04], [-0.045, 0.03, 0], WHITE, "x")
-
-
-def _link5(b: mujoco.MjsBody) -> None:
-    _shape(b, "cylinder", [0.056, 0.006], [0, 0, -0.26], DARK)
-    _shape(b, "capsule", [0.052, 0.05], [0, 0, -0.205], WHITE)
-    _shape(b, "capsule", [0.036, 0.11], [0, 0.055, -0.11], WHITE)
-    _shape(b, "capsule", [0.047, 0.04], [0, 0.02, 0], WHITE, "y")
-
-
-def _link6(b: mujoco.MjsBody) -> None:
-    _shape(b, "cylinder", [0.048, 0.006], [0, 0, -0.055], DARK)
-    _shape(b, "capsule", [0.045, 0.03], [0, 0, 0], WHITE)
-    _shape(b, "capsule", [0.043, 0.03], [0.05, 0, 0], WHITE, "x")
-    _shape(b, "capsule", [0.043, 0.02], [0.088, -0.005, 0], WHITE, "y")
-
-
-def _link7(b: mujoco.MjsBody) -> None:
-    _shape(b, "cylinder", [0.046, 0.006], [0, 0, 0.05], DARK)
-    _shape(b, "cylinder", [0.044, 0.018], [0, 0, 0.074], WHITE)
-    _shape(b, "cylinder", [0.036, 0.007], [0, 0, 0.1], STEEL)
-
-
-def _hand_shape(b: mujoco.MjsBody) -> None:
-    _shape(b, "cylinder", [0.036, 0.006], [0, 0, 0.004], DARK)
-    _shape(b, "capsule", [0.0265, 0.074], [0, 0, 0.034], WHITE, "y")
-    _shape(b, "box", [0.022, 0.094, 0.012], [0, 0, 0.047], WHITE)
-    _shape(b, "box", [0.012, 0.086, 0.002], [0, 0, 0.0595], DARK)
-    _shape(b, "box", [0.012, 0.012, 0.008], [0.048, 0, 0.02], DARK)
-
-
-_LINK_SHAPES = (_link1, _link2, _link3, _link4, _link5, _link6, _link7)
