@@ -25,6 +25,7 @@ while [ $# -gt 0 ]; do
 done
 if [ "$seed" = "${FAIL:-none}" ]; then echo "broken"; exit 2; fi
 mkdir -p "$out/$task/now_seed$seed" && touch "$out/$task/now_seed$seed/report.html"
+echo '  "status": "finished",' >"$out/$task/now_seed$seed/run.json"
 echo "$task: n=100"
 """
 
@@ -64,7 +65,8 @@ def test_demo_trains_and_names_the_report(tmp_path: Path, doubles: dict[str, str
     assert done.returncode == 0, done.stderr
     assert f"{tmp_path}/runs/PickCube/now_seed3/report.html" in done.stdout
     (command,) = noted(doubles, "train")
-    assert command.startswith("train PickCube --seed 3")
+    assert command.startswith("train PickCube ")
+    assert " --seed 3 " in command
 
 
 def test_demo_fails_when_training_fails(tmp_path: Path, doubles: dict[str, str]) -> None:
@@ -85,24 +87,24 @@ def test_study_runs_every_seed_once_and_compares_what_finished(tmp_path: Path, d
     done = run(*command, **doubles, SEEDS="0 1", FAIL="1")
     assert done.returncode == 0, done.stderr
     trained = noted(doubles, "train")
-    assert len(trained) == len(set(trained)) == 10
+    assert len(trained) == len(set(trained)) == 8
     assert all("--lockstep" in t for t in trained)
     assert "FAILED peg-alone seed 1" in done.stdout
     pick, peg = noted(doubles, "compare")
     assert pick.count("=") == 2
-    assert peg.count("=") == 3
+    assert peg.count("=") == 2
 
     Path(doubles["NOTES"]).write_text("")
     run(*command, **doubles, SEEDS="0 1")
     again = noted(doubles, "train")
-    assert len(again) == 5
+    assert len(again) == 4
     assert all("--seed 1" in t for t in again)
 
 
 def test_every_flag_used_is_one_of_the_command() -> None:
     """A flag renamed in the program must not be found out hours into the study."""
     text = "".join((SCRIPTS / name).read_text() for name in ("demo.sh", "results.sh"))
-    used = set(re.findall(r" (--[a-z][a-z.-]+)", text))
+    used = set(re.findall(r" (--[a-z][a-z.-]+)", text)) - {"--process-slot-var"}  # of xargs
     known = ""
     for verb in ("train", "compare"):
         done = run(sys.executable, "-m", "robot_rl.cli", verb, "--help", COLUMNS="200")
