@@ -43,10 +43,10 @@ class PickCube(Task):
     spread_m: float = 0.1
     yaw_rad: float = 0.4
     episode_steps: int = 80
-    action_spec: ActionSpec = ActionSpec(position_m=0.03, rotation_rad=0.15, active=(0, 1, 2, 5, 6))
+    action_spec: ActionSpec = ActionSpec(position_m=0.02, rotation_rad=0.1, active=(0, 1, 2, 5, 6))
     home_base_tcp: Array = field(default_factory=lambda: down_pose((0.5, 0.0, 0.18)))
     limits: TargetLimits = field(default_factory=lambda: workspace((0.33, -0.2, 0.012), (0.67, 0.2, 0.35)))
-    impedance: ImpedanceParams = field(default_factory=lambda: ImpedanceParams().with_clip(0.015, 0.15))
+    impedance: ImpedanceParams = field(default_factory=lambda: ImpedanceParams().with_clip(0.01, 0.1))
 
     @property
     def objects(self) -> tuple[SceneObject, ...]:

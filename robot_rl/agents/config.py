@@ -31,6 +31,9 @@ class SacConfig:
         n_step: length of the return windows the sampler builds; `robot_rl.core.transition.Batch` carries the result.
             Three carry a sparse reward back faster than one [DrQ-v2, arXiv 2107.09645, section 3.1: 3; RLPD, HIL: 1].
         tau: Polyak step of the target critics after each critic step [SAC table 1].
+        actor_average: share that the acting policy keeps of itself at each actor step; the policy that explores and is
+            evaluated is this running average, steadier than the newest iterate from which it would otherwise be
+            sampled at random [Polyak and Juditsky 1992; SAC, RLPD, HIL: 0, no average].
         lr_actor: Adam step of the actor [SAC table 1].
         lr_critic: Adam step of the critics [SAC table 1].
         lr_temperature: Adam step of the temperature [SAC table 1].
@@ -64,6 +67,7 @@ class SacConfig:
     gamma: float = 0.97
     n_step: int = 3
     tau: float = 0.005
+    actor_average: float = 0.995
     lr_actor: float = 3e-4
     lr_critic: float = 3e-4
     lr_temperature: float = 3e-4
@@ -98,6 +102,7 @@ class SacConfig:
         for name in ("lr_actor", "lr_critic", "lr_temperature", "lr_gripper", "initial_temperature"):
             _check(name, getattr(self, name), 0.0 < getattr(self, name) < math.inf, "positive and finite")
         _check("gamma", self.gamma, 0.0 <= self.gamma <= 1.0, "in [0, 1]")
+        _check("actor_average", self.actor_average, 0.0 <= self.actor_average < 1.0, "in [0, 1)")
         _check("tau", self.tau, 0.0 < self.tau <= 1.0, "in (0, 1]")
         _check("gripper_epsilon", self.gripper_epsilon, 0.0 <= self.gripper_epsilon <= 1.0, "in [0, 1]")
         _check("log_std_min", self.log_std_min, self.log_std_min < self.log_std_max, f"below {self.log_std_max}")
@@ -111,7 +116,15 @@ def _check(name: str, value: object, ok: bool, expected: str) -> None:
 
 
 RLPD = SacConfig(
-    critics=10, subset=2, utd=20, n_step=1, batch_size=256, gamma=0.99, initial_temperature=1.0, backup_entropy=False
+    critics=10,
+    subset=2,
+    utd=20,
+    n_step=1,
+    batch_size=256,
+    gamma=0.99,
+    actor_average=0.0,
+    initial_temperature=1.0,
+    backup_entropy=False,
 )
 """RLPD for sparse manipulation from states (arXiv 2302.02948, table 2), clipped to the reachable returns. Dense
 locomotion there also has ``backup_entropy=True`` and needs ``q_range=None``."""
@@ -124,6 +137,7 @@ SERL_COMPAT = SacConfig(
     gamma=0.96,
     n_step=1,
     batch_size=256,
+    actor_average=0.0,
     initial_temperature=0.01,
     temperature_form="softplus",
     temperature_from_next_state=True,

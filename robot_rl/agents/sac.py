@@ -269,6 +269,7 @@ def _actor_step(problem: Problem, state: AgentState, item: Slices, key: jax.Arra
     )
     state = state._replace(
         actor=actor,
+        average_actor=_polyak(state.average_actor, actor, 1.0 - config.actor_average),
         actor_optimiser=optimiser,
         temperature=temperature,
         temperature_optimiser=temperature_optimiser,

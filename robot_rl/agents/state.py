@@ -23,6 +23,7 @@ class AgentState(NamedTuple):
 
     Attributes:
         actor: perceptron from states to means and log standard deviations of the owned action dimensions.
+        average_actor: its running average, which is what acts and is evaluated.
         critic: ensemble from states and owned actions to one value each.
         target_critic: its Polyak average.
         temperature: the unconstrained parameter; `temperature_value` maps it to alpha.
@@ -39,6 +40,7 @@ class AgentState(NamedTuple):
     """
 
     actor: Params
+    average_actor: Params
     critic: Params
     target_critic: Params
     temperature: jax.Array
@@ -124,6 +126,7 @@ def init(config: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, seed
     temperature = jnp.asarray(_temperature_parameter(config), jnp.float32)
     return AgentState(
         actor=actor,
+        average_actor=_copy(actor),
         critic=critic,
         target_critic=_copy(critic),
         temperature=temperature,
@@ -191,7 +194,7 @@ def actor_params(state: AgentState, config: SacConfig) -> dict[str, npt.NDArray[
         ``actor/...`` and, with a gripper critic, ``gripper/...`` weights; ``normaliser/center`` and ``/scale``;
         ``owned`` action indices; ``tanh`` (1 when the activation is tanh); ``log_std_range``; ``gripper_epsilon``.
     """
-    trees = {"actor": state.actor, "normaliser": state.normaliser, "owned": state.owned}
+    trees = {"actor": state.average_actor, "normaliser": state.normaliser, "owned": state.owned}
     if state.gripper is not None:
         trees["gripper"] = state.gripper
         trees["gripper_epsilon"] = np.float32(config.gripper_epsilon)

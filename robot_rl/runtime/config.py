@@ -49,11 +49,11 @@ class EvalConfig:
     """
 
     every: Annotated[int, Range(0)] = 1000
-    episodes: Annotated[int, Range(1)] = 20
+    episodes: Annotated[int, Range(1)] = 40
     validation_seed: Annotated[int, Range(0)] = 1_000_000
     final_episodes: Annotated[int, Range(0)] = 100
     seed: Annotated[int, Range(0)] = 10_000
-    checkpoint: Literal["last", "best"] = "best"
+    checkpoint: Literal["last", "best"] = "last"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

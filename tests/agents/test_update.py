@@ -57,6 +57,7 @@ def moved(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> set[st
 EVERYTHING = {
     "actor",
     "critic",
+    "average_actor",
     "target_critic",
     "temperature",
     "actor_optimiser",
@@ -86,6 +87,13 @@ def test_a_network_whose_turn_it_is_not_does_not_move(updates: dict[str, sac.Upd
     state, info = updates["critic"](state, batch(seed=3))
     assert moved(before, arrays(state)) == {"critic", "target_critic", "critic_optimiser", "key", "updates"}
     assert "actor_loss" not in info
+
+
+def test_without_averaging_the_newest_actor_acts() -> None:
+    config = replace(SMALL, actor_average=0.0)
+    state, _ = sac.make_update(config, STATE, ACTION)(sac.init(config, STATE, ACTION, 0), batch())
+    for newest, acting in zip(jax.tree.leaves(state.actor), jax.tree.leaves(state.average_actor), strict=True):
+        np.testing.assert_allclose(acting, newest, rtol=1e-5, atol=1e-7)
 
 
 def test_the_gripper_critic_learns_beside_the_others(updates: dict[str, sac.Update]) -> None:
@@ -187,6 +195,7 @@ def row_policy(actor: Any, s: jax.Array) -> tuple[jax.Array, jax.Array]:
 def reference(state: sac.AgentState, b: Batch) -> dict[str, Any]:
     """Critic steps on every slice, then an actor and a temperature step on every slice, without noise."""
     actor, critic, target, theta = state.actor, state.critic, state.target_critic, state.temperature
+    average = state.average_actor
     adam = optax.adam(3e-4)
     m_actor, m_critic, m_theta = adam.init(actor), adam.init(critic), adam.init(theta)
     s = jnp.clip((b.state - STATE.center) / STATE.scale, -10, 10)
@@ -212,10 +221,12 @@ def reference(state: sac.AgentState, b: Batch) -> dict[str, Any]:
         gradient, mean_log_prob = jax.grad(actor_loss, has_aux=True)(actor)
         change, m_actor = adam.update(gradient, m_actor)
         actor = optax.apply_updates(actor, change)
+        average = jax.tree.map(lambda t, p: 0.995 * t + 0.005 * p, average, actor)
         change, m_theta = adam.update(jnp.exp(theta) * (-mean_log_prob - (-2.0)), m_theta)
         theta = optax.apply_updates(theta, change)
     # Adam's first step is all but a sign; its moments hold the gradients themselves.
-    return {"actor": actor, "critic": critic, "target_critic": target, "temperature": theta} | {
+    return {"actor": actor, "average_actor": average, "critic": critic, "target_critic": target} | {
+        "temperature": theta,
         "actor_optimiser": m_actor,
         "critic_optimiser": m_critic,
         "temperature_optimiser": m_theta,

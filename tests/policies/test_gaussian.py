@@ -36,7 +36,8 @@ def random_agent(config: SacConfig, seed: int = 0) -> sac.AgentState:
         return jnp.asarray((np.asarray(leaf) + 0.5 * rng.standard_normal(leaf.shape)).astype(np.float32))
 
     state = sac.init(config, STATE, ACTION, seed)
-    return state._replace(actor=jax.tree.map(shake, state.actor), gripper=jax.tree.map(shake, state.gripper))
+    average = jax.tree.map(shake, state.average_actor)
+    return state._replace(average_actor=average, gripper=jax.tree.map(shake, state.gripper))
 
 
 def policy_of(config: SacConfig, seed: int = 0) -> GaussianPolicy:
@@ -56,7 +57,9 @@ def test_equals_the_jax_actor(name: str) -> None:
     def everything() -> tuple[jax.Array, jax.Array, jax.Array]:
         """Modes, samples and gripper values, feature-major."""
         x = networks.normalise(agent.normaliser, jnp.asarray(rows)).T
-        gaussian = tanh_normal.distribution(agent.actor, x, config.activation, config.log_std_min, config.log_std_max)
+        gaussian = tanh_normal.distribution(
+            agent.average_actor, x, config.activation, config.log_std_min, config.log_std_max
+        )
         values = jnp.zeros((3, 64))
         if agent.gripper is not None:
             values = networks.gripper_values(agent.gripper, x, config.activation)
