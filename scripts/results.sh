@@ -11,10 +11,10 @@ jobs=${JOBS:-$(nproc)}
 
 # LABEL TASK FLAGS...
 conditions='
-peg-demos-corrections     PegInsert    --env-steps 12000 --demos.n 20 --corrections scripted
-peg-alone                 PegInsert    --env-steps 8000  --demos.n 0  --corrections none
+peg-demos-corrections     PegInsert    --env-steps 10000 --demos.n 20 --corrections scripted
 pick-demos-corrections    PickCube     --env-steps 8000  --demos.n 20 --corrections scripted
 pick-demos                PickCube     --env-steps 8000  --demos.n 20 --corrections none
+peg-alone                 PegInsert    --env-steps 5000  --demos.n 0  --corrections none
 '
 
 finished() { grep -qs '"status": "finished"' "$1"/run.json; }
@@ -33,7 +33,7 @@ done | xargs -r -P "$jobs" -L 1 --process-slot-var=SLOT sh -c '
     mkdir -p "$runs/$label"
     echo "start $label seed $seed"
     # A core for each run: two runs that share both cores are slower than two that have one each.
-    taskset -c "$((SLOT % $(nproc)))" robot-rl train "$task" --lockstep --seed "$seed" --out-dir "$runs/$label" "$@" \
+    taskset -c "$((SLOT % $(nproc)))" robot-rl train "$task" --preset laptop --lockstep --seed "$seed" --out-dir "$runs/$label" "$@" \
         --no-report --no-record-episodes >"$runs/$label/seed$seed.txt" 2>&1 ||
         echo "FAILED $label seed $seed: see $runs/$label/seed$seed.txt"
     tail -n 1 "$runs/$label/seed$seed.txt"
