@@ -8,7 +8,7 @@ started=$(date +%s)
 
 case $task in
 PickCube) set -- --env-steps 8000 ;;
-PegInsert) set -- --env-steps 10000 --task-options clearance_mm=0.5 ;;
+PegInsert) set -- --env-steps 14000 --task-options clearance_mm=0.5 ;;
 *)
     echo "scripts/demo.sh knows PickCube and PegInsert, not '$task'; others: robot-rl train $task" >&2
     exit 2

@@ -11,7 +11,7 @@ jobs=${JOBS:-$(nproc)}
 
 # LABEL TASK FLAGS...
 conditions='
-peg-demos-corrections     PegInsert    --env-steps 10000 --demos.n 20 --corrections scripted
+peg-demos-corrections     PegInsert    --env-steps 14000 --demos.n 20 --corrections scripted
 pick-demos-corrections    PickCube     --env-steps 8000  --demos.n 20 --corrections scripted
 pick-demos                PickCube     --env-steps 8000  --demos.n 20 --corrections none
 peg-alone                 PegInsert    --env-steps 5000  --demos.n 0  --corrections none
