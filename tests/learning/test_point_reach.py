@@ -26,6 +26,7 @@ SMALL: dict[str, Any] = {
     "hidden": (64, 64),
     "batch_size": 64,
     "tau": 0.02,
+    "actor_average": 0.0,
     "gamma": 0.95,
     **dict.fromkeys(("lr_actor", "lr_critic", "lr_gripper"), 3e-3),
 }

@@ -17,7 +17,7 @@ REACH = TrainConfig(
     lockstep=True,
     corrections="scripted",
     demos=DemoConfig(n=20),
-    agent=SacConfig(hidden=(128, 128), lr_actor=1e-3, lr_critic=1e-3),
+    agent=SacConfig(hidden=(128, 128), actor_average=0.95, lr_actor=1e-3, lr_critic=1e-3),
     pace=PaceConfig(learning_starts=100),
     evaluation=EvalConfig(every=500, final_episodes=0),
     report=False,
