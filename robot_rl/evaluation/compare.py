@@ -23,10 +23,9 @@ FIGURE_TEXT = """Thick lines: interquartile mean over seeds; bands: 95 % bootstr
 single runs. A curve ends where fewer than half of its runs have data. Training success is the rate over the last
 {window} episodes, which explore and may be helped. Data: [{name}.csv]({name}.csv)."""
 TABLE_TEXT = """Deterministic policy, fixed initial states, no help. Rows `all` pool the episodes of all seeds (other
-columns: means, the last one a median); their interval ignores the spread between seeds. Time to success is the mean
-    with failures
-counted as the time limit. Human minutes are robot time under a person's control, demonstrations included; the last
-column is what was spent until unaided success over {window} training episodes first reached 0.9."""
+columns: means, the last one a median); their interval ignores the spread between seeds. Time to success is the
+mean with failures counted as the time limit. Human minutes are robot time under a person's control, demonstrations
+included; the last column is what was spent until unaided success over {window} training episodes first reached 0.9."""
 DASH = "–"  # noqa: RUF001
 
 
