@@ -13,11 +13,10 @@ from robot_rl.controllers.safety import limit_target
 from robot_rl.controllers.se3 import apply_tool_delta, quat_inverse, quat_rotate, tool_delta
 from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.protocols import Cell
-from robot_rl.core.specs import ACTION_SIZE, GRIPPER, ActionSpec, Part, StateSpec
+from robot_rl.core.specs import ACTION_SIZE, GRIPPER, GRIPPER_THRESHOLD, ActionSpec, Part, StateSpec
 from robot_rl.core.types import Array, Float32, Image
 from robot_rl.envs.tasks.base import Snapshot, Start, Task
 
-GRIPPER_THRESHOLD = 0.5
 FORCE_FAULT = "force_limit"
 ROBOT_PARTS = (
     Part("tcp_position", 3, "m", "home", scale=0.1),
@@ -92,7 +91,7 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         self.action_spec: ActionSpec = task.action_spec
         self.action_space = gym.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self.observation_space = self._make_observation_space()
-        self._action_scale = np.array([self.action_spec.position_m] * 3 + [self.action_spec.rotation_rad] * 3)
+        self._action_scale = self.action_spec.step
         self._steps, self._began_s = 0, 0.0
         self._now: Snapshot | None = None
         self._pose_target: Array = task.home_base_tcp

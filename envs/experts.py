@@ -49,7 +49,7 @@ class ScriptedExpert:
     def __init__(self, env: CellEnv, rng: np.random.Generator, style: ExpertStyle | None = None) -> None:
         self._env, self._rng, self._style = env, rng, style or ExpertStyle()
         spec = env.action_spec
-        self._scale = np.array([spec.position_m] * 3 + [spec.rotation_rad] * 3)
+        self._scale = spec.step
         self._active = np.zeros(7, bool)
         self._active[list(spec.active)] = True
         self.reset()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mujoco
-import numpy as np
 
 from robot_rl.core.errors import DeviceError
 from robot_rl.core.types import Image
@@ -58,8 +57,3 @@ class Renderer:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-
-def blank(height: int, width: int) -> Image:
-    """A black picture of the right size."""
-    return np.zeros((height, width, 3), np.uint8)

@@ -9,9 +9,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from robot_rl.core.specs import GRIPPER
-
-GRIPPER_THRESHOLD = 0.5
+from robot_rl.core.specs import GRIPPER, GRIPPER_THRESHOLD
 
 
 def td_target(

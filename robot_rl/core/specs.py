@@ -16,6 +16,8 @@ from robot_rl.core.types import Float32
 ACTION_NAMES = ("x", "y", "z", "rx", "ry", "rz", "gripper")
 ACTION_SIZE = len(ACTION_NAMES)
 GRIPPER = ACTION_NAMES.index("gripper")
+GRIPPER_THRESHOLD = 0.5
+"""A gripper value above it opens, one below its negative closes, and one between keeps."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,11 @@ class ActionSpec:
     position_m: float
     rotation_rad: float
     active: tuple[int, ...] = tuple(range(ACTION_SIZE))
+
+    @property
+    def step(self) -> npt.NDArray[np.float64]:
+        """Tool delta ``[6]`` in m and rad at full deflection."""
+        return np.array([self.position_m] * 3 + [self.rotation_rad] * 3)
 
     @property
     def gripper_active(self) -> bool:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from robot_rl.core.specs import GRIPPER
+from robot_rl.core.specs import GRIPPER, GRIPPER_THRESHOLD
 
 CLOSE, KEEP, OPEN = 0, 1, 2
-THRESHOLD = 0.5
 
 
 def gripper_label(action: npt.NDArray[np.floating]) -> npt.NDArray[np.int8]:
@@ -25,7 +24,9 @@ def gripper_label(action: npt.NDArray[np.floating]) -> npt.NDArray[np.int8]:
         ``int8[...]``, without the last axis.
     """
     value = np.asarray(action)[..., GRIPPER]
-    return (1 + (value > THRESHOLD).astype(np.int8) - (value < -THRESHOLD).astype(np.int8)).astype(np.int8)
+    return (1 + (value > GRIPPER_THRESHOLD).astype(np.int8) - (value < -GRIPPER_THRESHOLD).astype(np.int8)).astype(
+        np.int8
+    )
 
 
 def toggles(action: npt.NDArray[np.floating], closed: npt.ArrayLike) -> npt.NDArray[np.bool_]:
