@@ -15,6 +15,7 @@ peg-demos-corrections     PegInsert    --env-steps 14000 --demos.n 20 --correcti
 pick-demos-corrections    PickCube     --env-steps 8000  --demos.n 20 --corrections scripted
 pick-demos                PickCube     --env-steps 8000  --demos.n 20 --corrections none
 peg-alone                 PegInsert    --env-steps 5000  --demos.n 0  --corrections none
+grasp-demos-corrections   GraspInsert  --env-steps 25000 --demos.n 20 --corrections scripted
 '
 
 finished() { grep -qs '"status": "finished"' "$1"/run.json; }
@@ -51,3 +52,5 @@ groups() {
 robot-rl compare $(groups pick-demos pick-demos-corrections) --out docs/results --title "PickCube"
 # shellcheck disable=SC2046
 robot-rl compare $(groups peg-alone peg-demos-corrections) --out docs/results --title "PegInsert, 0.5 mm"
+# shellcheck disable=SC2046
+robot-rl compare $(groups grasp-demos-corrections) --out docs/results --title "GraspInsert, 1 mm"

@@ -81,7 +81,7 @@ def compare(
     name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
     if not name:
         raise ConfigError(f"the title {title!r} has no letter or digit to name the files after")
-    runs = {label: [read_run(p) for p in paths] for label, paths in groups.items()}
+    runs = {label: sorted(map(read_run, paths), key=lambda run: run.seed) for label, paths in groups.items()}
     rows = tuple(row for label, group in runs.items() for row in final_rows(label, group))
     notes = _notes(runs)
     figure = comparison_figure(runs, title, panels(runs))

@@ -87,17 +87,18 @@ def test_study_runs_every_seed_once_and_compares_what_finished(tmp_path: Path, d
     done = run(*command, **doubles, SEEDS="0 1", FAIL="1")
     assert done.returncode == 0, done.stderr
     trained = noted(doubles, "train")
-    assert len(trained) == len(set(trained)) == 8
+    assert len(trained) == len(set(trained)) == 10
     assert all("--lockstep" in t for t in trained)
     assert "FAILED peg-alone seed 1" in done.stdout
-    pick, peg = noted(doubles, "compare")
+    pick, peg, grasp = noted(doubles, "compare")
     assert pick.count("=") == 2
     assert peg.count("=") == 2
+    assert grasp.count("=") == 1
 
     Path(doubles["NOTES"]).write_text("")
     run(*command, **doubles, SEEDS="0 1")
     again = noted(doubles, "train")
-    assert len(again) == 4
+    assert len(again) == 5
     assert all("--seed 1" in t for t in again)
 
 
