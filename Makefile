@@ -2,6 +2,7 @@
 #   make demo      learn to pick a cube and to insert a peg in simulation, with reports (demo-pick, demo-peg: one of them)
 #   make test      all checks but the slow ones (what CI runs)                     make test-all   the slow ones too
 #   make quick     the inner loop: lint and the fast tests                         make check      lint, format and types only
+#   make faults    break processes, disks and networks on purpose, write docs/reliability.md (half an hour, best as root)
 #   make results   the five-seed study of docs/results (hours)                     make clean      remove what was built
 
 SHELL := /bin/sh
@@ -15,10 +16,10 @@ THOROUGH := learning runtime cli test_wheel.py
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types check quick test test-all demo demo-pick demo-peg results clean
+.PHONY: help setup lint types check quick test test-all faults demo demo-pick demo-peg results clean
 
 help:
-	@sed -n '2,5s/^#   //p' Makefile
+	@sed -n '2,6s/^#   //p' Makefile
 
 setup:
 	@scripts/setup.sh
@@ -41,6 +42,15 @@ test: check
 
 test-all: check
 	@echo "== pytest with slow tests"; $(PYTEST) -n $(WORKERS) --dist worksteal
+
+# MINUTES of soak, KILLS in all; PARTS names some of the parts, see tests/faults/run.py.
+MINUTES ?= 10
+KILLS ?= 50
+PARTS ?=
+
+faults: setup
+	@echo "== tools and fuzzing"; $(PYTEST) -m faults tests/faults
+	@echo "== faults"; $(BIN)/python -m tests.faults.run $(PARTS) --minutes $(MINUTES) --kills $(KILLS)
 
 demo: demo-pick demo-peg
 

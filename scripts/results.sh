@@ -35,7 +35,7 @@ done | xargs -r -P "$jobs" -L 1 --process-slot-var=SLOT sh -c '
     echo "start $label seed $seed"
     # A core for each run: two runs that share both cores are slower than two that have one each.
     taskset -c "$((SLOT % $(nproc)))" robot-rl train "$task" --preset laptop --lockstep --seed "$seed" --out-dir "$runs/$label" "$@" \
-        --no-report --no-record-episodes >"$runs/$label/seed$seed.txt" 2>&1 ||
+        --no-report >"$runs/$label/seed$seed.txt" 2>&1 ||
         echo "FAILED $label seed $seed: see $runs/$label/seed$seed.txt"
     tail -n 1 "$runs/$label/seed$seed.txt"
 ' "$runs"

@@ -21,7 +21,8 @@ class BenchArguments:
 
     Attributes:
         what: rates: environment steps per second; replay: batches drawn; update: gradient steps; transport: records
-            between two sockets; policy: one action in numpy.
+            and parameters between two processes, beside plain gRPC (needs grpcio: pip install 'robot-rl[bench]');
+            policy: one action in numpy.
         peer_python: interpreter of a second environment with gym-hil (rates) or sbx-rl (update), measured in the same
             run, round by round.
         json: also write the rows to this file.
@@ -78,7 +79,7 @@ def _text(value: Any) -> str:
 
 
 def _rates(peer: Path | None) -> Rows:
-    from robot_rl.runtime.rates import env_rates
+    from robot_rl.runtime.bench.rates import env_rates
 
     return env_rates(peer_python=peer)
 
@@ -97,13 +98,13 @@ def _update(peer: Path | None) -> Rows:
 
 
 def _transport(peer: Path | None) -> Rows:
-    from robot_rl.runtime.rates import transport_rates
+    from robot_rl.runtime.bench.transport import transport_rates
 
     return transport_rates()
 
 
 def _policy(peer: Path | None) -> Rows:
-    from robot_rl.runtime.rates import policy_rates
+    from robot_rl.runtime.bench.rates import policy_rates
 
     return policy_rates()
 

@@ -36,12 +36,15 @@ VERBS = {
     "train": Verb(
         "robot_rl.cli.train", "TASK [--seed 0] [--lockstep] ...", "train a policy; Ctrl-C saves, --resume goes on"
     ),
+    "act": Verb("robot_rl.cli.act", "--learner tcp://HOST:PORT", "act for a learner on this or another machine"),
+    "keys": Verb("robot_rl.cli.keys", "create DIR [--actor NAME]", "keys for actors on other machines"),
     "eval": Verb("robot_rl.cli.evaluate", "CHECKPOINT [--n 100]", "success rate of a checkpoint or run, without help"),
     "report": Verb("robot_rl.cli.report", "RUN", "write one HTML page about a run"),
     "compare": Verb(
         "robot_rl.cli.compare", "LABEL=RUN... --out DIR", "curves and table of several runs, seeds grouped"
     ),
     "demos": Verb("robot_rl.cli.demos", "record TASK | inspect PATH", "record or look at demonstrations"),
+    "data": Verb("robot_rl.cli.data", "list|validate|replay|... PATH", "look at, check, repair and exchange episodes"),
     "tasks": Verb("robot_rl.cli.tasks", "", "list the tasks and their options"),
     "bench": Verb("robot_rl.cli.bench", "[rates|replay|update|transport]", "measure speeds on this machine"),
     "doctor": Verb("robot_rl.cli.doctor", "", "versions, graphics, cores: what a bug report needs"),

@@ -23,8 +23,8 @@ DESCRIPTION = f"""\
 Train a policy for TASK with demonstrations, practice and, if wanted, corrections.
 
 Values are merged in this order, later ones win: defaults, --preset, --config, flags. Everything is written to
-runs/TASK/DATE_seedN/: config.yaml, episodes.csv, learner.csv, checkpoints/, tb/, report.html. Ctrl-C saves and exits
-with code 130; --resume goes on. Presets of the agent: {", ".join([*PRESETS, "auto"])}.
+runs/TASK/DATE_seedN/: config.yaml, episodes.csv, learner.csv, episodes/, checkpoints/, tb/, report.html. Ctrl-C saves
+and exits with code 130; --resume goes on, also after a crash. Presets of the agent: {", ".join([*PRESETS, "auto"])}.
 """
 
 
@@ -37,12 +37,14 @@ class TrainArguments:
             ensemble and update-to-data ratio to this machine.
         config: YAML file with any of the values below, nested as in a run's config.yaml.
         resume: run folder to go on with; its config.yaml takes the place of the defaults.
+        accept_loss: resume although the run's log lacks steps that the checkpoint was made with.
         train: the run.
     """
 
     preset: str | None = None
     config: Path | None = None
     resume: Path | None = None
+    accept_loss: bool = False
     train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
@@ -51,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
     arguments = read_arguments(argv)
     from robot_rl.runtime.train import train
 
-    result = train(arguments.train, resume=_resumed(arguments))
+    result = train(arguments.train, resume=_resumed(arguments), accept_loss=arguments.accept_loss)
     return 0 if result.finished else EXIT_INTERRUPTED
 
 
@@ -78,7 +80,8 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
         base = merge(base, {"task": task})
     elif resume is None and file is None and not asks_help and "--task" not in args:
         raise ConfigError("which task? Usage: robot-rl train TASK; robot-rl tasks lists them")
-    default = TrainArguments(preset, Path(file) if file else None, Path(resume) if resume else None, base)
+    paths = (Path(file) if file else None, Path(resume) if resume else None)
+    default = TrainArguments(preset, *paths, train=base)
     parsed: TrainArguments = parse(TrainArguments, args, verb="train TASK", description=DESCRIPTION, default=default)
     return parsed
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import reprlib
 import types
 from collections.abc import Mapping
 from enum import Enum
@@ -116,21 +117,43 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: the file is absent, not YAML or not a mapping.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        text = path.read_text(encoding="utf-8")
     except OSError as e:
         raise ConfigError(f"cannot read the configuration {path}: {e.strerror}") from e
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(e).split())}") from e
+    except UnicodeDecodeError as e:
+        raise ConfigError(f"{path} is not valid YAML: {e}") from e
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """As `read_yaml`, from text.
+
+    Args:
+        text: the mapping.
+        where: the text came from, for messages.
+
+    Raises:
+        ConfigError: it is not YAML or not a mapping.
+    """
+    try:
+        data = yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as e:  # also what a date or a number cannot be, and nesting
+        raise ConfigError(f"{where} is not valid YAML: {' '.join(str(e).split())}") from e
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds a {type(data).__name__}, expected a mapping of configuration keys")
+        raise ConfigError(f"{where} holds a {type(data).__name__}, expected a mapping of configuration keys")
     return data
 
 
 def write_yaml(config: Any, path: Path) -> None:
     """Write a configuration (or plain data) so that `read_yaml` and `from_dict` restore it."""
     path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+# Values in messages: a configuration from the network may be nested into any size by a few aliases.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 200, 200
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -159,7 +182,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def _merge(cls: type[T], base: T | None, data: Any, where: str) -> T:
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{where or cls.__name__} is {data!r}, expected a mapping")
+        raise ConfigError(f"{where or cls.__name__} is {_SHORT.repr(data)}, expected a mapping")
     hints, values = _hints(cls), {}
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key, value in data.items():
@@ -264,4 +287,4 @@ def _convert_sequence(kind: type, args: tuple[Any, ...], value: Any, where: str)
 
 
 def _wrong(where: str, value: Any, expected: str) -> ConfigError:
-    return ConfigError(f"{where} is {value!r} ({type(value).__name__}), expected {expected}")
+    return ConfigError(f"{where} is {_SHORT.repr(value)} ({type(value).__name__}), expected {expected}")

@@ -18,6 +18,10 @@ class DataError(RobotRlError):
     """A file, message or array does not hold what its schema promises."""
 
 
+class StorageError(DataError):
+    """The disk refuses: full, read-only, broken, or the folder is gone. What has been written before is kept."""
+
+
 class DeviceError(RobotRlError):
     """A device is absent, silent or answers with something unusable."""
 

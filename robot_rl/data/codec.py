@@ -1,12 +1,13 @@
 """A step record as bytes: msgpack with arrays as raw little-endian bytes, dtype and shape. Bit-exact both ways.
 
-The same bytes serve the episode log, the wire and saved replay buffers. Nothing in a message can run code, and sizes
-are bounded before anything is allocated.
+This is how records travel; episode files hold them as `robot_rl.data.ros_messages`. Nothing in a message can run code,
+and sizes are bounded before anything is allocated.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import msgpack
@@ -16,58 +17,14 @@ import numpy.typing as npt
 from robot_rl.core.errors import DataError
 from robot_rl.core.transition import Observation, Source, StepRecord
 
-SCHEMA = "robot_rl.StepRecord"
 SCHEMA_VERSION = 1
 MAX_MESSAGE_BYTES = 256 * 2**20
 _DTYPES: dict[str, np.dtype[Any]] = {"<f4": np.dtype("<f4"), "|u1": np.dtype("u1")}
 _MAX_ITEMS = 4096
 _T = TypeVar("_T")
 
-_ARRAY = {
-    "type": "object",
-    "properties": {
-        "dtype": {"enum": sorted(_DTYPES)},
-        "shape": {"type": "array", "items": {"type": "integer"}},
-        "data": {"type": "string", "description": "raw bytes, C order, little-endian"},
-    },
-    "required": ["dtype", "shape", "data"],
-}
-_OBSERVATION = {
-    "type": "object",
-    "properties": {"state": _ARRAY, "images": {"type": "object", "additionalProperties": _ARRAY}},
-    "required": ["state", "images"],
-}
-_PROPERTIES: dict[str, Any] = {
-    "version": {"const": SCHEMA_VERSION},
-    "episode_id": {"type": "string"},
-    "step_index": {"type": "integer", "minimum": 0},
-    "obs": _OBSERVATION,
-    "action_executed": _ARRAY,
-    "action_policy": _ARRAY,
-    "action_base": {"anyOf": [_ARRAY, {"type": "null"}]},
-    "rewards": {"type": "object", "additionalProperties": {"type": "number"}},
-    "terminated": {"type": "boolean"},
-    "truncated": {"type": "boolean"},
-    "stop_reason": {"type": "string"},
-    "intervention": {"type": "boolean"},
-    "source": {"enum": [s.name.lower() for s in Source]},
-    "policy_version": {"type": "integer"},
-    "reward_version": {"type": "integer"},
-    "task": {"type": "string"},
-    "t_wall_s": {"type": "number", "description": "Unix time, s"},
-    "t_control_s": {"type": "number", "description": "clock of the cell, s"},
-    "latency_ms": {"type": "number"},
-    "final_obs": {"anyOf": [_OBSERVATION, {"type": "null"}]},
-}
-JSON_SCHEMA: dict[str, Any] = {
-    "title": SCHEMA,
-    "description": "One control step. obs was seen before the action; final_obs only on the last step.",
-    "type": "object",
-    "properties": _PROPERTIES,
-    "required": sorted(_PROPERTIES),
-    "additionalProperties": False,
-}
-"""JSON schema of the decoded message; arrays keep their bytes."""
+_FIELDS = {"version", *(f.name for f in fields(StepRecord))}
+_SOURCES = sorted(s.name.lower() for s in Source)
 
 
 def pack_record(record: StepRecord) -> bytes:
@@ -107,12 +64,12 @@ def unpack_record(data: bytes) -> StepRecord:
     message = _unpack_map(data)
     if message.get("version") != SCHEMA_VERSION:
         raise DataError(f"step record of schema version {message.get('version')!r}, expected {SCHEMA_VERSION}")
-    wrong = set(message) ^ set(_PROPERTIES)
+    wrong = set(message) ^ _FIELDS
     if wrong:
         raise DataError(f"step record with missing or unknown fields {sorted(wrong)}")
     source = _take(message, "source", str)
     if source.upper() not in Source.__members__:
-        raise DataError(f"step record from source {source!r}, expected one of {_PROPERTIES['source']['enum']}")
+        raise DataError(f"step record from source {source!r}, expected one of {_SOURCES}")
     record = StepRecord(
         episode_id=_take(message, "episode_id", str),
         step_index=_take(message, "step_index", int),
@@ -186,8 +143,9 @@ def _unpack_array(value: Any) -> npt.NDArray[Any]:
     dtype, shape, data = _take(value, "dtype", str), _take(value, "shape", list), _take(value, "data", bytes)
     if dtype not in _DTYPES:
         raise DataError(f"step record with an array of dtype {dtype!r}, expected one of {sorted(_DTYPES)}")
-    if len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
-        raise DataError(f"step record with an array of shape {shape}")
+    # An axis of length 0 must not hide that the others could not be indexed.
+    if len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape) or math.prod(n or 1 for n in shape) >= 2**31:
+        raise DataError(f"step record with an array of shape {str(shape)[:100]}")
     if math.prod(shape) * _DTYPES[dtype].itemsize != len(data):
         raise DataError(f"step record with an array {dtype}{shape} in {len(data)} bytes")
     array: npt.NDArray[Any] = np.frombuffer(data, _DTYPES[dtype]).reshape(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -13,8 +14,8 @@ from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ActionSpec, StateSpec
 
 METADATA_NAME = "robot_rl"
-FORMAT = "1"
-_LIBRARIES = ("robot-rl", "numpy", "mujoco", "gymnasium", "mcap")
+FORMAT = "2"
+_LIBRARIES = ("robot-rl", "numpy", "mujoco", "gymnasium", "mcap", "rosbags")
 
 
 def library_versions() -> dict[str, str]:
@@ -52,7 +53,7 @@ class EpisodeMeta:
 
     def to_strings(self) -> dict[str, str]:
         """As string pairs, structured values as JSON."""
-        return {
+        pairs = {
             "format": FORMAT,
             "task": self.task,
             "run_id": self.run_id,
@@ -63,17 +64,19 @@ class EpisodeMeta:
             "versions": json.dumps(dict(self.versions)),
             "extra": json.dumps(dict(self.extra)),
         }
+        return {**pairs, "checksum": _checksum(pairs)}
 
     @staticmethod
     def from_strings(pairs: Mapping[str, str]) -> EpisodeMeta:
         """Inverse of `to_strings`.
 
         Raises:
-            DataError: a value is missing or malformed, the format is unknown, or the state layout does not match its
-                own checksum.
+            DataError: a value is missing or malformed, the format is unknown, or a checksum does not hold.
         """
         if pairs.get("format") != FORMAT:
-            raise DataError(f"episode of format {pairs.get('format')!r}, expected {FORMAT!r}")
+            raise DataError(f"episode of format {pairs.get('format')!r}, this program reads format {FORMAT!r}")
+        if pairs.get("checksum") != _checksum(pairs):
+            raise DataError("damaged episode header: its checksum does not hold")
         try:
             action: dict[str, Any] = json.loads(pairs["action_spec"])
             action["active"] = tuple(action["active"])
@@ -92,3 +95,9 @@ class EpisodeMeta:
         if checksum != pairs.get("state_checksum"):
             raise DataError(f"state layout with checksum {checksum}, the header says {pairs.get('state_checksum')}")
         return meta
+
+
+def _checksum(pairs: Mapping[str, str]) -> str:
+    # the header lies outside the checked chunks, and a file that was cut has no checksum over its whole
+    kept = sorted((name, value) for name, value in pairs.items() if name != "checksum")
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]

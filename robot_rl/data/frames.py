@@ -71,13 +71,6 @@ class IndexSet:
         # several times faster than indexing, and the numbers drawn are in range
         return np.take(self._members, rng.integers(self._size, size=count), mode="clip")
 
-    def restore(self, members: Slots) -> None:
-        """Become the set with these members in this order."""
-        self._position[:] = -1
-        self._size = len(members)
-        self._members[: self._size] = members
-        self._position[members] = np.arange(self._size)
-
 
 class Frame(NamedTuple):
     """What goes into a slot: an observation, and the step that was taken on it unless it is final.
@@ -164,14 +157,6 @@ class FrameStore:
         if pinned or record.intervention:
             self.demo.add(slot)
 
-    def clear(self) -> None:
-        """Forget everything; images keep their bytes, which nothing refers to any more."""
-        self.rows[:] = 0.0
-        self.episode[:] = -1
-        self.step[:] = NO_STEP
-        for members in (self.online, self.demo):
-            members.restore(np.empty(0, np.int64))
-
     def relabel(self, episode: int, component: str, values: npt.NDArray[np.float32]) -> None:
         """Replace one reward component of every stored step of an episode; `values` is indexed by step."""
         slots = np.flatnonzero((self.episode == episode) & (self.step != NO_STEP))
@@ -212,7 +197,6 @@ class Region:
 
     Attributes:
         tip: slot that is written next.
-        high_water: behind the highest slot ever written.
         owner: number of the episode whose segment ends at the tip, -1 for none.
         overwritten: transitions lost to newer ones.
     """
@@ -221,7 +205,7 @@ class Region:
         self._store = store
         self.start, self.stop = start, stop
         self._pinned = pinned
-        self.tip = self.high_water = start
+        self.tip = start
         self.owner = -1
         self.overwritten = 0
 
@@ -255,4 +239,3 @@ class Region:
     def _put(self, frame: Frame, episode: int) -> None:
         self.overwritten += self._store.put(self.tip, frame, episode)
         self.tip += 1
-        self.high_water = max(self.high_water, self.tip)

@@ -1,8 +1,8 @@
 """The replay buffer: frames stored once, windows right by construction, demonstrations never overwritten.
 
 Not thread-safe: one thread adds and draws. `robot_rl.data.windows` says what a window is, `robot_rl.data.frames` how
-slots are laid out, `robot_rl.data.streams` how several actors share the ring, `robot_rl.data.replay_file` how a buffer
-is saved.
+slots are laid out, `robot_rl.data.streams` how several actors share the ring. A buffer is not saved: given the same
+records in the same order it is the same to the bit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,6 @@ from robot_rl.core.transition import Batch, Source, StepRecord
 from robot_rl.core.types import Image
 from robot_rl.data.frames import Frame, FrameStore, IndexSet, Region, check_fits
 from robot_rl.data.mixture import ImageBatch, MixtureSampler
-from robot_rl.data.replay_file import Contents, Layout, load_replay, save_replay
 from robot_rl.data.rewards import RewardWeights, check_values, component_index
 from robot_rl.data.streams import Known, Open, Turns
 from robot_rl.data.windows import Slots, gather
@@ -223,29 +221,6 @@ class ReplayBuffer:
         for name, images in self._store.images.items():
             # mode "clip" writes straight into the output, "raise" would go through a copy; the slots are our own
             np.take(images, slots, axis=0, out=out[name].reshape(-1, *images.shape[1:]), mode="clip")
-
-    def save(self, path: str | Path) -> None:
-        """Write contents, order of the index sets and counters to one file, atomically.
-
-        Raises:
-            DataError: the disk refuses; an older file of that name stays whole.
-        """
-        save_replay(Path(path), self._layout(), self._contents())
-
-    def load(self, path: str | Path) -> None:
-        """Become the buffer that was saved; draws with the same random generator then are the same to the bit.
-
-        Raises:
-            DataError: the file is absent, damaged, or of a buffer with another layout; nothing is changed.
-        """
-        self._counters = ReplayCounters(**load_replay(Path(path), self._layout(), self._contents()))
-
-    def _layout(self) -> Layout:
-        return Layout(self.state_spec.checksum, self.capacity, self.pinned, self.camera_shapes)
-
-    def _contents(self) -> Contents:
-        counters = dataclasses.asdict(self._counters)
-        return Contents(self._store, self._ring, self._demos, self._turns, self._known, self._held, counters)
 
     def _check_room(self, episode_id: str) -> None:
         others = sum(len(e.staged) + 1 for name, e in self._held.items() if name != episode_id)

@@ -32,6 +32,7 @@ class Series:
         low: lower ends of error bars or of a band ``[n]``, or None.
         high: upper ends, or None.
         color: index into the page's palette, 1 to 6.
+        dashed: draw the line dashed, as something to compare with.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Series:
     low: Array | None = None
     high: Array | None = None
     color: int = 1
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ def _series(s: Series, axes: _Axes, chart: Chart) -> str:
             f'<circle class="c{s.color}" cx="{a:.1f}" cy="{b:.1f}" r="3.6"/>' for a, b in zip(x[ok], y[ok], strict=True)
         ]
     else:
-        parts.append(f'<path class="line c{s.color}" d="{_path(x, y)}"/>')
+        parts.append(f'<path class="line{" dashed" if s.dashed else ""} c{s.color}" d="{_path(x, y)}"/>')
     return "".join(parts)
 
 
@@ -250,7 +252,10 @@ def _band(x: Array, low: Array, high: Array, color: int) -> str:
 
 
 def _legend(shown: Sequence[Series]) -> str:
-    items = "".join(f'<li><i class="{"dot" if s.dots else "dash"} c{s.color}"></i>{escape(s.name)}</li>' for s in shown)
+    marks = ["dot" if s.dots else "dash thin" if s.dashed else "dash" for s in shown]
+    items = "".join(
+        f'<li><i class="{mark} c{s.color}"></i>{escape(s.name)}</li>' for mark, s in zip(marks, shown, strict=True)
+    )
     return f'<ul class="legend">{items}</ul>'
 
 

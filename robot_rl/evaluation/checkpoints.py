@@ -53,7 +53,7 @@ def find_checkpoint(path: Path) -> Path:
     Raises:
         DataError: there is none; says what was looked for.
     """
-    from robot_rl.runtime.checkpoint import latest_checkpoint
+    from robot_rl.runtime.learner.checkpoint import latest_checkpoint
 
     if (path / "checkpoints").is_dir():
         return latest_checkpoint(path / "checkpoints")
@@ -73,7 +73,7 @@ def load_saved_policy(path: Path) -> SavedPolicy:
         DataError: the checkpoint is absent, damaged, or no run lies around it.
     """
     from robot_rl.policies.gaussian import GaussianPolicy
-    from robot_rl.runtime.checkpoint import load_actor
+    from robot_rl.runtime.learner.checkpoint import load_actor
 
     checkpoint = find_checkpoint(path).resolve()
     params, state = load_actor(checkpoint)

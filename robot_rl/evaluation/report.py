@@ -11,6 +11,7 @@ from robot_rl.evaluation import report_sections as sections
 from robot_rl.evaluation import report_tables as tables
 from robot_rl.evaluation.charts import draw
 from robot_rl.evaluation.report_charts import learner_charts, learning_charts
+from robot_rl.evaluation.report_runtime import runtime_section
 from robot_rl.evaluation.run_record import RunRecord, read_run
 from robot_rl.evaluation.video import NO_VIDEO_FILE, record_run_video
 
@@ -76,6 +77,7 @@ def render_report(run: RunRecord) -> str:
             sections.charts("Learning", map(draw, learning_charts(run))),
             tables.evaluation_table(run),
             tables.effort(run),
+            runtime_section(run),
             sections.charts("Optimisation", map(draw, learner_charts(run))),
             tables.provenance(run),
             tables.missing(notes),

@@ -38,7 +38,7 @@ def learning_charts(run: RunRecord) -> list[Chart]:
 
 
 def learner_charts(run: RunRecord) -> list[Chart]:
-    """Curves of the optimisation: update rates, losses, values, temperature, and every other scalar that was logged."""
+    """Curves of the optimisation: losses, values, temperature, errors; those that were not logged are left out."""
     table = run.learner
     steps = table.numbers("env_step")
 
@@ -51,14 +51,6 @@ def learner_charts(run: RunRecord) -> list[Chart]:
 
     values = ("q_mean", "q_min", "q_max", "target_mean")
     charts = [
-        Chart("Updates per environment step (UTD)", STEPS, "gradient steps per step", line("utd", color=3), zero=True),
-        Chart(
-            "Rates",
-            STEPS,
-            "per second",
-            line("updates_per_s", "env_steps_per_s", labels=("update calls", "environment steps"), color=3),
-            log=True,
-        ),
         Chart("Critic loss", STEPS, "squared error", line("critic_loss"), log=True),
         Chart("Actor loss", STEPS, "entropy cost minus value", line("actor_loss", color=4)),
         Chart(

@@ -104,7 +104,7 @@ def cards(run: RunRecord) -> str:
             f"last {WINDOW_EPISODES} episodes, with help",
         ),
         ("Wall clock", minutes(wall_s / 60), "", f"{len(run.episodes)} training episodes"),
-        ("Updates per step", format_number(last(run.learner.numbers("utd"))), "", "gradient steps, achieved (UTD)"),
+        ("Updates per step", format_number(last(run.learner.numbers("utd"))), "", _utd_text(run)),
     ]
     body = "".join(
         f'<div class="card"><span class="name">{escape(name)}</span><b>{escape(value)}</b>'
@@ -112,6 +112,11 @@ def cards(run: RunRecord) -> str:
         for name, value, extra, note in shown
     )
     return f'<section class="cards">{body}</section>'
+
+
+def _utd_text(run: RunRecord) -> str:
+    target = last(run.learner.numbers("utd_target"))
+    return "gradient steps, achieved (UTD)" + (f"; target {target:g}" if math.isfinite(target) else "")
 
 
 def _help_text(run: RunRecord) -> str:

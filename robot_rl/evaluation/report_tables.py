@@ -18,24 +18,41 @@ from robot_rl.evaluation.run_record import RunRecord
 
 
 def evaluation_table(run: RunRecord) -> str:
-    """Every evaluation of the run."""
+    """Every evaluation of the run, with the bounds of its interval and a mark at the best checkpoint."""
     if not run.evaluations:
         return ""
+    best = " · best"
     rows = [
         (
-            str(row.get("checkpoint", DASH)),
+            f"{row.get('checkpoint', DASH)}{best if row.get('checkpoint') == run.best_checkpoint else ''}",
             format_number(number(row, "env_step")),
             minutes(number(row, "robot_s") / 60),
             share(number(row, "n"), 0),
             share(number(row, "success")),
-            f"[{share(number(row, 'wilson_low'))}, {share(number(row, 'wilson_high'))}]",
+            share(number(row, "wilson_low")),
+            share(number(row, "wilson_high")),
             seconds(number(row, "mean_time_to_success_s")),
             seconds(number(row, "median_time_to_success_s")),
         )
         for row in run.evaluations
     ]
-    names = ("checkpoint", "env steps", "robot time", "n", "success", "95 % Wilson", "mean time*", "median time")
-    note = "* over all episodes, a failed one counted as the time limit; a dash in the median: half or more failed."
+    names = (
+        "checkpoint",
+        "env steps",
+        "robot time",
+        "n",
+        "success",
+        "lower bound",
+        "upper bound",
+        "mean time*",
+        "median",
+    )
+    note = (
+        "Bounds are those of the 95 % Wilson interval. * over all episodes, a failed one counted as the time limit; "
+        "a dash in the median: half or more failed."
+    )
+    if run.best_checkpoint:
+        note += f" Best by lower bound in evaluations during training: checkpoint {run.best_checkpoint}."
     body = f'{table(names, rows)}<p class="note">{note}</p>'
     return f'<section><h2>Evaluations</h2><div class="panel">{body}</div></section>'
 

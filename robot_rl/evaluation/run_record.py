@@ -17,7 +17,7 @@ from robot_rl.evaluation.stats import rolling_mean
 from robot_rl.evaluation.tables import Table, read_json, read_json_lines, read_table
 
 WINDOW_EPISODES = 20
-_TRACES = ("config.yaml", "run.json", "episodes.csv", "learner.csv", "evaluations.jsonl", "checkpoints")
+_TRACES = ("config.yaml", "run.json", "episodes.csv", "learner.csv", "actors.csv", "evaluations.jsonl", "checkpoints")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class RunRecord:
         config_text: the same file as text.
         episodes: ``episodes.csv``.
         learner: ``learner.csv``.
+        actors: ``actors.csv``.
         evaluations: rows of ``evaluations.jsonl``, oldest first.
+        best_checkpoint: name of the checkpoint with the highest lower bound, empty if none is marked.
         demos: summary of ``demos/*.mcap``.
         notes: one sentence for everything missing or unreadable.
     """
@@ -61,7 +63,9 @@ class RunRecord:
     config_text: str
     episodes: Table
     learner: Table
+    actors: Table
     evaluations: tuple[dict[str, Any], ...]
+    best_checkpoint: str
     demos: DemoSummary
     notes: tuple[str, ...]
 
@@ -88,6 +92,13 @@ class RunRecord:
         rows = enumerate(self.evaluations)
         rank = max(((_rank(row.get("n")), _rank(row.get("env_step")), k) for k, row in rows), default=None)
         return {} if rank is None else self.evaluations[rank[2]]
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What happened to the run besides going on, oldest first: resumed, an actor restarted."""
+        found = self.meta.get("events")
+        rows = [e for e in found if isinstance(e, Mapping) and e.get("text")] if isinstance(found, list) else []
+        return tuple(f"{e.get('time', '?')}, step {e.get('env_step', '?')}: {e['text']}" for e in rows)
 
     @property
     def scripted_help(self) -> bool:
@@ -178,7 +189,19 @@ def read_run(run_dir: Path) -> RunRecord:
             notes.append(f"{bad} incomplete row(s) of {name} were left out.")
     if demos.unreadable:
         notes.append(f"{demos.unreadable} demonstration file(s) could not be read and are not counted.")
-    return RunRecord(run_dir, meta, config, config_text, episodes, learner, evaluations, demos, tuple(notes))
+    return RunRecord(
+        path=run_dir,
+        meta=meta,
+        config=config,
+        config_text=config_text,
+        episodes=episodes,
+        learner=learner,
+        actors=read_table(run_dir / "actors.csv"),
+        evaluations=evaluations,
+        best_checkpoint=_best_checkpoint(run_dir / "checkpoints"),
+        demos=demos,
+        notes=tuple(notes),
+    )
 
 
 def read_demos(folder: Path) -> DemoSummary:
@@ -189,7 +212,7 @@ def read_demos(folder: Path) -> DemoSummary:
     robot_s = 0.0
     for path in sorted(folder.glob("*.mcap")):
         try:
-            records = read_episode(path).records
+            records = read_episode(path, images=False).records
         except (RobotRlError, OSError):
             unreadable += 1
             continue
@@ -222,6 +245,11 @@ def read_config(path: Path) -> tuple[dict[str, Any], str]:
     except yaml.YAMLError:
         return {}, text
     return (value if isinstance(value, dict) else {}), text
+
+
+def _best_checkpoint(root: Path) -> str:
+    update = read_json(root / "best.json").get("update")
+    return f"{update:09d}" if isinstance(update, int) and (root / f"{update:09d}").is_dir() else ""
 
 
 def _rank(value: Any) -> float:

@@ -19,7 +19,7 @@ from robot_rl.core.protocols import Policy, Teleop
 from robot_rl.core.specs import ACTION_SIZE, ActionSpec, StateSpec
 from robot_rl.core.transition import Observation, Source, StepRecord
 from robot_rl.core.types import Float32, TeleopState
-from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
+from robot_rl.runtime.seeds import FIRST_ACTOR, Stream, stream_rng, stream_seed
 
 BAD_OBSERVATION = "bad_observation"
 INTERRUPTED = "interrupted"
@@ -67,13 +67,14 @@ class ActingConfig:
     """What distinguishes one use of the loop from another.
 
     Attributes:
-        seed: of the run; initial states and policy noise follow from it and the episode's number alone.
+        seed: of the run; initial states and policy noise follow from it, the episode's number and the actor alone.
         episode_prefix: unique over all runs; an episode's id is ``<prefix>-<number>``.
         random_steps: steps at the start of the run with uniformly random actions in the active dimensions.
         policy_source: whose actions the policy's are: ``POLICY``, or ``DEMO`` for a scripted expert.
         teleop_source: whose actions an engaged operator's are.
         deterministic: act without exploration noise.
         episode_stream: which family of initial states.
+        actor: which of a run's actors it is; each has initial states and noise of its own.
     """
 
     seed: int
@@ -83,6 +84,7 @@ class ActingConfig:
     teleop_source: Source = Source.OPERATOR
     deterministic: bool = False
     episode_stream: Stream = Stream.EPISODE
+    actor: str = FIRST_ACTOR
 
 
 class _BadObservation(Exception):
@@ -140,6 +142,11 @@ class Collector:
     def between_episodes(self) -> bool:
         """Whether the next `step` starts a new episode."""
         return self._episode is None
+
+    @property
+    def pending(self) -> StepRecord | None:
+        """The newest step, if it is not handed out yet: the next `step` may make it the last of its episode."""
+        return None if self._episode is None else self._episode.pending
 
     def set_policy(self, policy: Policy) -> None:
         """Act with these parameters from the next step on."""
@@ -202,7 +209,7 @@ class Collector:
         number, c = self.next_episode, self.config
         self.next_episode += 1
         try:
-            seed = stream_seed(c.seed, c.episode_stream, number)
+            seed = stream_seed(c.seed, c.episode_stream, number, c.actor)
             obs, _ = self._see(lambda: self.env.reset(seed=seed))
         except _BadObservation as e:
             self._count_bad(f"after reset: {e}")
@@ -212,8 +219,8 @@ class Collector:
             reset_policy()
         if self._make_teleop is not None:
             self.close()
-            self._teleop = self._make_teleop(stream_rng(c.seed, Stream.TELEOP, number))
-        rng = stream_rng(c.seed, Stream.POLICY, number)
+            self._teleop = self._make_teleop(stream_rng(c.seed, Stream.TELEOP, number, c.actor))
+        rng = stream_rng(c.seed, Stream.POLICY, number, c.actor)
         return _Episode(f"{c.episode_prefix}-{number:06d}", number, obs, rng, time.perf_counter())
 
     def _see(self, call: Callable[[], tuple[Any, ...]]) -> tuple[Observation, tuple[Any, ...]]:

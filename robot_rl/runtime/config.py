@@ -67,20 +67,30 @@ class PaceConfig:
     Attributes:
         env_steps_per_update: environment steps for each update call of ``agent.utd`` gradient steps, so
             the target UTD is ``agent.utd / env_steps_per_update``.
+        utd_floor: the least UTD, as a multiple of the target: a simulated actor waits when less has been learned.
+            1 keeps the target; 0.5 lets a real robot, which should not stand still, go on at half of it; 0 never waits.
+        utd_cap: the most UTD, as a multiple of the target: with two processes a learner with nothing else to do goes
+            on up to it, for example while the robot resets. 1 never exceeds the target.
         learning_starts: environment steps before the first update.
         random_steps: first environment steps with uniformly random actions instead of the policy's.
-        slack: environment steps the actor may be ahead of the learner before it waits, at
-            least 4. Only simulation can wait.
+        slack: environment steps the floor may be undercut by before actors wait, at least 4. Only simulation can
+            wait.
         publish_every: update calls between two releases of parameters to the actor.
         critic_warmup: update calls on demonstrations before the first environment step.
+        max_policy_age_s: an actor whose parameters are older reports it, seconds.
+        pause_when_stale: it then also finishes its episode and holds until fresh parameters arrive.
     """
 
     env_steps_per_update: Annotated[int, Range(1, 1000)] = 1
+    utd_floor: Annotated[float, Range(0.0, 1.0)] = 1.0
+    utd_cap: Annotated[float, Range(1.0, 100.0)] = 1.0
     learning_starts: Annotated[int, Range(1)] = 300
     random_steps: Annotated[int, Range(0)] = 0
     slack: Annotated[int, Range(4)] = 50
     publish_every: Annotated[int, Range(1)] = 10
     critic_warmup: Annotated[int, Range(0)] = 0
+    max_policy_age_s: Annotated[float, Range(0.1)] = 60.0
+    pause_when_stale: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -106,8 +116,9 @@ class TrainConfig:
         checkpoint_every: environment steps between checkpoints.
         keep_checkpoints: newest checkpoints kept, besides the best.
         out_dir: where run folders are made.
-        record_episodes: keep a log of every training episode (``episodes/*.mcap``). Always on with two
-            processes: it is what a restarted learner is refilled from.
+        actors: simulated actors to start on this machine; 0 if all of them run elsewhere. Lock-step has one.
+        listen: address such as ``tcp://0.0.0.0:5555`` where actors on other machines may join; empty for none.
+        keys: folder of keys, made by ``robot-rl keys``; needed to listen on anything but 127.0.0.1.
         report: write ``report.html`` at the end.
     """
 
@@ -125,7 +136,9 @@ class TrainConfig:
     checkpoint_every: Annotated[int, Range(1)] = 5_000
     keep_checkpoints: Annotated[int, Range(1)] = 3
     out_dir: Path = Path("runs")
-    record_episodes: bool = True
+    actors: Annotated[int, Range(0, 64)] = 1
+    listen: str = ""
+    keys: Path | None = None
     report: bool = True
 
     def __post_init__(self) -> None:

@@ -16,7 +16,8 @@ from robot_rl.core.types import Float32
 from robot_rl.data.episode_log import EpisodeMeta
 from robot_rl.runtime.collector import ActingConfig, Collector, Env
 from robot_rl.runtime.episode_files import EpisodeSink, episode_files
-from robot_rl.runtime.seeds import Stream, stream_rng
+from robot_rl.runtime.repeat import repeat_facts
+from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
 
 MAX_ATTEMPTS_PER_DEMO = 5
 
@@ -110,15 +111,14 @@ def record_demos(
         episode_stream=Stream.DEMO_EPISODE,
     )
     collector = Collector(env, ExpertPolicy(make_expert, seed), acting)
-    extra = {f"option.{k}": str(v) for k, v in (task_options or {}).items()} | {"seed": str(seed)}
-    meta = EpisodeMeta(
-        env.task_id, env.state_spec, env.action_spec, run_id=acting.episode_prefix, seed=seed, extra=extra
-    )
+    meta = EpisodeMeta(env.task_id, env.state_spec, env.action_spec, run_id=acting.episode_prefix, seed=seed)
     kept = failed = steps = 0
     while kept < n:
         episode = _one_episode(collector)
         if episode and episode[-1].rewards.get("success", 0.0) > 0.5:
-            _write(folder, first + kept, episode, meta)
+            reset_seed = stream_seed(seed, acting.episode_stream, collector.next_episode - 1)
+            facts = repeat_facts(reset_seed, task_options or {})
+            _write(folder, first + kept, episode, replace(meta, extra=facts))
             kept, steps = kept + 1, steps + len(episode)
         else:
             failed += 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.episode_log import PARTIAL, SUFFIX, EpisodeMeta, EpisodeWriter, read_episode
+
+MAX_DIGITS = 12
 
 
 def episode_number(episode_id: str) -> int:
@@ -18,8 +20,8 @@ def episode_number(episode_id: str) -> int:
         DataError: the id does not end in one.
     """
     tail = episode_id.rpartition("-")[2]
-    if not tail.isdigit():
-        raise DataError(f"episode id {episode_id!r} does not end in a number")
+    if not (tail.isascii() and tail.isdigit() and len(tail) <= MAX_DIGITS):
+        raise DataError(f"episode id {episode_id[:100]!r} does not end in a number of at most {MAX_DIGITS} digits")
     return int(tail)
 
 
@@ -28,12 +30,16 @@ class EpisodeSink:
 
     Args:
         folder: where the files go.
-        meta: written into each; its seed is replaced by the episode's number.
+        meta: written into each, with the episode's number added.
+        facts: more strings for the header of an episode by its number, see `robot_rl.runtime.repeat`.
     """
 
-    def __init__(self, folder: Path, meta: EpisodeMeta) -> None:
+    def __init__(
+        self, folder: Path, meta: EpisodeMeta, facts: Callable[[int], Mapping[str, str]] = lambda number: {}
+    ) -> None:
         self._folder = folder
         self._meta = meta
+        self._facts = facts
         self._writer: EpisodeWriter | None = None
 
     def append(self, record: StepRecord) -> None:
@@ -42,7 +48,7 @@ class EpisodeSink:
             self.close()
             number = episode_number(record.episode_id)
             path = self._folder / f"{number:06d}{SUFFIX}"
-            extra = {**self._meta.extra, "episode_number": str(number)}
+            extra = {**self._meta.extra, "episode_number": str(number), **self._facts(number)}
             self._writer = EpisodeWriter(path, replace(self._meta, extra=extra))
         if self._writer is None:
             raise DataError(f"episode {record.episode_id!r} begins with step {record.step_index}, expected 0")
@@ -73,11 +79,3 @@ def read_records(folder: Path, first: int = 0) -> Iterator[StepRecord]:
     for number, path in episode_files(folder).items():
         if number >= first:
             yield from read_episode(path, strict=False).records
-
-
-def drop_episodes_from(folder: Path, number: int) -> int:
-    """Remove the files of episodes from `number` on, which a resumed lock-step run is about to repeat."""
-    late = [p for n, p in episode_files(folder).items() if n >= number]
-    for path in late:
-        path.unlink()
-    return len(late)

@@ -10,12 +10,13 @@ import sys
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from robot_rl.core.config import from_dict, read_yaml, write_yaml
-from robot_rl.core.errors import ConfigError
+from robot_rl.core.errors import ConfigError, StorageError
 from robot_rl.core.specs import ActionSpec, StateSpec
 from robot_rl.runtime.config import TrainConfig
 
@@ -45,8 +46,13 @@ class RunFolder:
 
     @property
     def episodes(self) -> Path:
-        """Training episodes, the actor's own log."""
+        """Training episodes, the learner's own log: ``<actor>/<number>.mcap``."""
         return self.path / "episodes"
+
+    @property
+    def spool(self) -> Path:
+        """Spools of the actors that the learner starts itself."""
+        return self.path / "spool"
 
     @property
     def checkpoints(self) -> Path:
@@ -96,8 +102,24 @@ class RunFolder:
         return str(self.info()["run_id"])
 
     def update_info(self, **changes: Any) -> None:
-        """Change some entries of ``run.json``; a reader never sees a half-written file."""
-        replace_text(self.run_file, json.dumps({**self.info(), **changes}, indent=2))
+        """Change some entries of ``run.json``; a reader never sees a half-written file.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        try:
+            replace_text(self.run_file, json.dumps({**self.info(), **changes}, indent=2))
+        except OSError as e:
+            raise StorageError(f"cannot write {self.run_file}: {e.strerror or e}") from e
+
+    def add_event(self, env_step: int, text: str) -> None:
+        """Note in ``run.json`` that something happened to the run besides going on.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        self.update_info(events=[*self.info().get("events", []), {"time": now, "env_step": env_step, "text": text}])
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -183,7 +205,9 @@ def _processor() -> str:
     return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), platform.machine())
 
 
-def _git_commit() -> str:
+@cache
+def git_commit() -> str:
+    """Of the program as it was when first asked; empty outside a repository."""
     try:
         out = subprocess.run(
             ["git", "rev-parse", "HEAD"],
@@ -207,7 +231,7 @@ def _facts(config: TrainConfig, state_spec: StateSpec, action_spec: ActionSpec, 
         "end": None,
         "status": "running",
         "versions": versions(),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "machine": machine(),
         "hz": hz,
         "state_spec": state_spec.to_list(),

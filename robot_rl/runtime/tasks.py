@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from robot_rl.core.transition import StepRecord
-from robot_rl.data.demos import load_demos
+from robot_rl.core.errors import StorageError
+from robot_rl.data.demos import episode_files, read_demos
+from robot_rl.data.episode_log import SUFFIX
 from robot_rl.runtime.collector import Env, TeleopFactory
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.demos import record_demos
@@ -37,21 +40,40 @@ def teleop_factory(config: TrainConfig, env: Env) -> TeleopFactory | None:
     return make
 
 
-def gather_demos(config: TrainConfig, folder: Path, env: Env, note: Callable[[str], None]) -> list[list[StepRecord]]:
-    """Demonstrations of a run: read from the configured folder, or recorded into `folder` by the scripted expert.
+def gather_demos(config: TrainConfig, folder: Path, env: Env, note: Callable[[str], None]) -> None:
+    """See to it that `folder` holds a run's demonstrations.
+
+    They are copied from the configured place, so that a run folder is all that is needed to go on, or recorded by the
+    scripted expert. What is there already is kept.
 
     Raises:
-        DataError: the configured folder holds none, or some for another task.
+        DataError: the configured place holds none, or some for another task.
+        StorageError: they cannot be copied.
     """
     wanted = config.demos
     if wanted.dir is not None:
-        return load_demos(wanted.dir, env.state_spec, config.task)
-    if wanted.n == 0:
-        return []
-    have = len(list(folder.glob("*.mcap")))
+        read_demos(wanted.dir, env.state_spec, config.task)
+        copied = sum(_copy(source, folder / source.name) for source in episode_files(wanted.dir))
+        if copied:
+            note(f"copied {copied} demonstrations from {wanted.dir}")
+        return
+    have = len(list(folder.glob(f"*{SUFFIX}")))
     if have < wanted.n:
         _record(config, folder, wanted.n - have, note)
-    return load_demos(folder, env.state_spec, config.task)
+
+
+def _copy(source: Path, target: Path) -> bool:
+    if target.exists():
+        return False
+    partial = target.with_name(target.name + ".copy")
+    try:
+        shutil.copyfile(source, partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as e:
+        raise StorageError(f"cannot copy {source} to {target}: {e.strerror or e}") from e
+    return True
 
 
 def _record(config: TrainConfig, folder: Path, n: int, note: Callable[[str], None]) -> None:

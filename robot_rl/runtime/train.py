@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from robot_rl.agents.config import describe
 from robot_rl.core.config import write_yaml
-from robot_rl.core.errors import RobotRlError
-from robot_rl.runtime.checkpoint import best_checkpoint, latest_checkpoint, list_checkpoints
+from robot_rl.core.errors import ConfigError, RobotRlError, StorageError
 from robot_rl.runtime.collector import Env
 from robot_rl.runtime.config import TrainConfig
-from robot_rl.runtime.progress import Progress
+from robot_rl.runtime.learner.checkpoint import best_checkpoint, latest_checkpoint, list_checkpoints
+from robot_rl.runtime.locks import FolderLock
+from robot_rl.runtime.monitor.progress import Progress
 from robot_rl.runtime.run_folder import RunFolder, create_run
 from robot_rl.runtime.stop import StopFlag, stop_on_signals
 from robot_rl.runtime.tasks import gather_demos, open_env, teleop_factory
 
 if TYPE_CHECKING:
-    from robot_rl.runtime.session import Session
+    from robot_rl.runtime.learner.session import Session
 
 
 @dataclass(frozen=True)
@@ -33,46 +35,31 @@ class TrainResult:
     finished: bool
 
 
-def train(config: TrainConfig, *, resume: RunFolder | None = None, live: bool | None = None) -> TrainResult:
+def train(
+    config: TrainConfig, *, resume: RunFolder | None = None, accept_loss: bool = False, live: bool | None = None
+) -> TrainResult:
     """Train, or go on with a run.
 
     Args:
         config: what to do.
-        resume: a run to continue from its newest checkpoint.
+        resume: a run to continue from its newest checkpoint and its log.
+        accept_loss: continue it although its log lacks steps.
         live: redraw the progress line; None decides by the terminal.
 
     Raises:
         RobotRlError: with a sentence for the user; the run folder keeps everything written so far.
     """
+    check_modes(config, resume)
     env = open_env(config)
     progress = Progress(config.task, live=live)
-    session: Session | None = None
-    status = "failed"
     try:
         run = resume if resume is not None else create_run(config, env.state_spec, env.action_spec, env.hz)
-        if resume is not None:
-            write_yaml(config, run.config_file)  # flags may have changed it, and the actor reads it
-            run.update_info(status="running", end=None)
-        progress.note(f"run folder: {run.path}")
-        progress.note(f"agent: {describe(config.agent)}; {config.target_utd:g} gradient steps per environment step")
-        saved = list_checkpoints(run.checkpoints)
-        demos = [] if saved else gather_demos(config, run.demos, env, progress.note)
-        from robot_rl.runtime.session import Session  # loads JAX, which takes seconds: not before the rest is right
-
-        session = Session(run, config, env.state_spec, env.action_spec, env.hz, progress)
-        with stop_on_signals() as stop:
-            if resume is not None and session.resume():
-                c = session.learner.counters
-                progress.note(f"resumed at environment step {c.env_steps:,}, update {c.updates:,}")
-            elif demos:
-                progress.note(f"{len(demos)} demonstrations, {session.learner.add_demos(demos):,} steps")
-            finished = not stop.requested and _learn(session, env, stop)
-        status = "finished" if finished else "interrupted"
-        session.show(force=True)
+        lock = FolderLock(run.path, "trains in")
+        try:
+            finished = _train_in(run, config, env, progress, resumed=resume is not None, accept_loss=accept_loss)
+        finally:
+            lock.close()
     finally:
-        if session is not None:
-            session.finish(status)
-            session.close()
         progress.close()
         env.close()
     if finished:
@@ -82,17 +69,65 @@ def train(config: TrainConfig, *, resume: RunFolder | None = None, live: bool | 
     return TrainResult(run, finished)
 
 
+def check_modes(config: TrainConfig, resume: RunFolder | None = None) -> None:
+    """Check what only fits together.
+
+    Raises:
+        ConfigError: nobody could act, lock-step with several actors, or a run that is resumed in the other mode.
+    """
+    if config.lockstep and (config.actors != 1 or config.listen):
+        raise ConfigError("--lockstep has one actor in its own process: leave out --actors and --listen")
+    if not config.actors and not config.listen:
+        raise ConfigError("--actors 0 starts no actor here: give --listen tcp://HOST:PORT for those on other machines")
+    if resume is not None and resume.config().lockstep != config.lockstep:
+        made = "without --lockstep" if config.lockstep else "with --lockstep"
+        raise ConfigError(f"the run {resume.path} was made {made} and is resumed in the same way")
+
+
+def _train_in(
+    run: RunFolder, config: TrainConfig, env: Env, progress: Progress, *, resumed: bool, accept_loss: bool
+) -> bool:
+    """Train in a folder that is locked; True if the run came to its end."""
+    if resumed:
+        write_yaml(config, run.config_file)  # flags may have changed it
+        run.update_info(status="running", end=None)
+    progress.note(f"run folder: {run.path}")
+    progress.note(f"agent: {describe(config.agent)}; {config.target_utd:g} gradient steps per environment step")
+    if not list_checkpoints(run.checkpoints):
+        gather_demos(config, run.demos, env, progress.note)
+    from robot_rl.runtime.learner.resume import resume as resume_session
+    from robot_rl.runtime.learner.session import Session  # loads JAX, which takes seconds: not before the rest is right
+
+    session = Session(run, config, env.state_spec, env.action_spec, env.hz, progress)
+    status = "failed"
+    try:
+        with stop_on_signals() as stop:
+            if resumed and resume_session(session, accept_loss=accept_loss):
+                c = session.learner.counters
+                session.event(f"resumed at environment step {c.env_steps:,}, update {c.updates:,}")
+            elif not resumed and (steps := session.begin()):
+                progress.note(f"{len(list(run.demos.glob('*.mcap')))} demonstrations, {steps:,} steps")
+            finished = not stop.requested and _learn(session, env, stop)
+        status = "finished" if finished else "interrupted"
+        session.show(force=True)
+    finally:
+        with suppress(StorageError):  # a full disk has been reported by what met it first
+            session.finish(status)
+        session.close()
+    return finished
+
+
 def _learn(session: Session, env: Env, stop: StopFlag) -> bool:
     config = session.config
     if config.lockstep:
-        from robot_rl.runtime.lockstep import train_lockstep
+        from robot_rl.runtime.learner.lockstep import train_lockstep
 
         return train_lockstep(
             session, env, stop, make_teleop=teleop_factory(config, env), make_eval_env=lambda: open_env(config)
         )
-    from robot_rl.runtime.learner_process import train_two_processes
+    from robot_rl.runtime.learner.process import train_two_processes
 
-    return train_two_processes(session, stop, make_eval_env=lambda: open_env(config))
+    return train_two_processes(session, stop)
 
 
 def _conclude(config: TrainConfig, run: RunFolder, progress: Progress) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from robot_rl.data.episode_log import EpisodeMeta
-from robot_rl.runtime.checkpoint import save_checkpoint
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.episode_files import EpisodeSink
+from robot_rl.runtime.learner.checkpoint import save_checkpoint
 from robot_rl.runtime.run_folder import create_run
 from tests.runtime.fakes import ACTIONS, SPEC, record, stream, tiny_config
 
@@ -69,7 +69,8 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_the_actor_process_loads_no_jax() -> None:
-    code = "import sys, robot_rl.runtime.actor, robot_rl.envs; print([m for m in ('jax', 'torch') if m in sys.modules])"
+    imports = "import sys, robot_rl.runtime.actor.process, robot_rl.envs"
+    code = f"{imports}; print([m for m in ('jax', 'torch') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=100, check=False
     )
@@ -176,7 +177,7 @@ def test_nan_in_an_observation_ends_the_run_with_one_sentence_and_loses_nothing(
     (run,) = (tmp_path / "Point").iterdir()
     assert '"status": "failed"' in (run / "run.json").read_text()
     assert (run / "episodes.csv").read_text().count("bad_observation") == 3
-    assert len(list((run / "episodes").glob("*.mcap"))) == 5
+    assert len(list((run / "episodes").glob("*/*.mcap"))) == 5
     assert list((run / "checkpoints").glob("0*")), "what was learned so far is saved"
 
 

@@ -97,6 +97,7 @@ def make_run(
     (path / "videos").mkdir(parents=True)
     config = {"task": "Synthetic", "task_options": {"clearance_mm": 0.5}, "seed": seed, "demos": {"n": 0, "dir": None}}
     config["corrections"] = "scripted" if corrections else "none"
+    config["pace"] = {"utd_floor": 0.5, "utd_cap": 2.0}
     (path / "config.yaml").write_text("# SYNTHETIC: made up for tests\n" + yaml.safe_dump(config))
     meta = {
         "run_id": "synthetic",
@@ -113,7 +114,7 @@ def make_run(
         "state_checksum": SPEC.checksum,
         "counters": {"env_steps": 0},
     }
-    steps, rows, learner = 0, [], []
+    steps, rows, learner, actors = 0, [], [], list[str]()
     for k in range(episodes):
         skill = 1 / (1 + math.exp(-(k - episodes * 0.4) / (episodes * 0.08)))
         helped = int(rng.integers(5, 25)) if corrections and rng.random() > skill else 0
@@ -125,15 +126,24 @@ def make_run(
         cells = (k, steps, steps / HZ, steps / 15, length, success, success, reason, helped, helped / length, k, source)
         rows.append(",".join(map(str, cells)))
         scalars = (0.2 * math.exp(-k / 60) + 0.01 * rng.random(), -skill, 0.1 * math.exp(-k / 50), -3.0 + skill)
-        learner.append(",".join(map(str, (k * 50, steps, steps / 15, 4.0, 30 + rng.random(), 15.0, *scalars, skill))))
+        waits = (0.01 * min(steps, 5000), 0.004 * steps)
+        pace = (4.0 - math.exp(-k / 20), 4.0, *waits, 30 + rng.random(), 15.0)
+        learner.append(",".join(map(str, (k * 50, steps, steps / 15, *pace, *scalars, skill))))
+        seen = ("a0", "robot-pc", steps, steps - steps // 4, 0.75, 2, 0.05 + 0.01 * rng.random(), 0.4 + rng.random())
+        other = ("a1", "second-pc", steps, steps // 4, 0.25, 7, 0.2 + 0.1 * rng.random(), 1.5 + rng.random())
+        actors += [",".join(map(str, seen)), ",".join(map(str, other))]
     meta["counters"] = {"env_steps": steps, "episodes": episodes}
+    meta["events"] = [{"time": "2000-01-01T00:07:00+00:00", "env_step": 4200, "text": "resumed after <a> kill"}]
     (path / "run.json").write_text(json.dumps(meta))
     header = "episode,env_step,robot_s,wall_s,length,return,success,stop_reason,intervention_steps,intervention_share"
     (path / "episodes.csv").write_text("\n".join([header + ",policy_version,source", *rows]) + "\n")
     header = (
-        "update,env_step,wall_s,utd,updates_per_s,env_steps_per_s,critic_loss,actor_loss,temperature,entropy,q_mean"
+        "update,env_step,wall_s,utd,utd_target,learner_wait_s,actor_wait_s,updates_per_s,env_steps_per_s,critic_loss,"
+        "actor_loss,temperature,entropy,q_mean"
     )
     (path / "learner.csv").write_text("\n".join([header, *learner]) + "\n")
+    header = "actor,host,env_step,env_steps,share,lag_steps,lag_s,policy_age_s"
+    (path / "actors.csv").write_text("\n".join([header, *actors]) + "\n")
     with (path / "evaluations.jsonl").open("w") as file:
         for k in range(evaluations):
             share = (k + 1) / evaluations

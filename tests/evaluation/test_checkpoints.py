@@ -15,7 +15,7 @@ from robot_rl.core.specs import GRIPPER, StateSpec
 from robot_rl.envs import make_env
 from robot_rl.evaluation import checkpoints
 from robot_rl.evaluation.checkpoints import evaluate_checkpoint, find_checkpoint, load_saved_policy
-from robot_rl.runtime.checkpoint import save_checkpoint
+from robot_rl.runtime.learner.checkpoint import save_checkpoint
 
 
 def random_actor(spec: StateSpec, seed: int = 0) -> dict[str, np.ndarray]:

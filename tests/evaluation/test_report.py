@@ -6,12 +6,15 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from robot_rl.core.errors import DataError
 from robot_rl.evaluation.report import write_report
+from robot_rl.evaluation.report_runtime import actor_table, runtime_charts, utd_chart
+from robot_rl.evaluation.run_record import read_run
 from tests.evaluation.conftest import make_run
 
 VOID = {"meta", "img", "br"}
@@ -54,6 +57,11 @@ def test_whole_run(run_dir: Path) -> None:
         "Success against robot time (min)",
         "share of steps",
         "Updates per environment step (UTD)",
+        "Floor 0.5 x target",
+        "Cap 2 x target",
+        "Time spent waiting",
+        "second-pc",
+        "2000-01-01T00:07:00+00:00, step 4200: resumed after &lt;a&gt; kill",
         "Temperature",
         "clearance_mm = 0.5",
         "SYNTHETIC: made up for tests",
@@ -105,7 +113,7 @@ def test_a_broken_checkpoint_does_not_cost_the_report(run_dir: Path) -> None:
     assert "There is no video. Filming failed: " in html
 
 
-FILES = ("config.yaml", "run.json", "episodes.csv", "learner.csv", "evaluations.jsonl")
+FILES = ("config.yaml", "run.json", "episodes.csv", "learner.csv", "actors.csv", "evaluations.jsonl")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -133,8 +141,10 @@ def test_any_partly_written_run_gives_a_page(cuts: dict[str, float | None], tmp_
 
 def test_values_of_the_wrong_type_do_not_break_it(run_dir: Path) -> None:
     odd = {"task": 3, "argv": "text", "hz": "fast", "versions": [], "machine": None, "state_spec": {}, "counters": 1}
+    odd |= {"events": ["text", {"text": 3}, {}]}
     (run_dir / "run.json").write_text(json.dumps(odd))
     (run_dir / "config.yaml").write_text("- a\n- list\n")
+    (run_dir / "actors.csv").write_text("actor,host,env_step\na0,,soon\n")
     (run_dir / "evaluations.jsonl").write_text('{"n": null, "success": "high", "checkpoint": 1, "env_step": true}\n')
     read_page(write_report(run_dir))
 
@@ -189,3 +199,61 @@ def test_an_interrupted_run_is_called_that(run_dir: Path) -> None:
     html = write_report(run_dir).read_text()
     assert "status: interrupted" in html and "the run was interrupted or still goes on" in html
     assert "<pre>robot-rl x</pre>" in html
+
+
+def test_the_best_checkpoint_is_marked_while_it_exists(run_dir: Path) -> None:
+    marked = "000000002 · best"
+    assert marked not in write_report(run_dir, video=False).read_text()
+    (run_dir / "checkpoints" / "000000002").mkdir(parents=True)
+    (run_dir / "checkpoints" / "best.json").write_text('{"update": 2, "score": 0.8}')
+    html = read_page(write_report(run_dir, video=False))
+    assert (
+        html.count(marked) == 1 and "Best by lower bound in evaluations during training: checkpoint 000000002" in html
+    )
+    (run_dir / "checkpoints" / "000000002").rmdir()
+    assert marked not in write_report(run_dir, video=False).read_text()
+
+
+def test_lines_of_the_pace_are_drawn_where_they_differ_from_the_target(run_dir: Path) -> None:
+    chart = utd_chart(read_run(run_dir))
+    last = {s.name: (float(s.y[-1]), s.dashed) for s in chart.series}
+    assert last.pop("achieved, whole run")[0] == pytest.approx(4.0, abs=0.01)
+    assert last == {"target": (4.0, True), "floor": (2.0, True), "cap": (8.0, True)}
+    (run_dir / "config.yaml").write_text("pace: {utd_floor: 1.0, utd_cap: 1.0}\n")
+    assert [s.name for s in utd_chart(read_run(run_dir)).series] == ["achieved, whole run", "target"]
+    (run_dir / "config.yaml").write_text("pace: {utd_floor: 0.0, utd_cap: 1.0}\n")
+    chart = utd_chart(read_run(run_dir))
+    assert len(chart.series) == 2 and "No floor: acting never waits." in chart.note
+
+
+def test_waits_are_shares_of_the_time_between_rows(run_dir: Path) -> None:
+    head = "update,env_step,wall_s,learner_wait_s,actor_wait_s\n"
+    (run_dir / "learner.csv").write_text(head + "50,10,10,1,0\n100,20,20,6,0\n150,30,20,6,0\n200,40,30,6,9\n")
+    (waits,) = (c for c in runtime_charts(read_run(run_dir)) if c.title == "Time spent waiting")
+    learner, acting = waits.series
+    assert learner.y[[0, 2]].tolist() == [0.5, 0.0] and acting.y[[0, 2]].tolist() == [0.0, 0.9]
+    assert np.isnan(learner.y[1]) and learner.x.tolist() == [20, 30, 40]
+    html = write_report(run_dir, video=False).read_text()
+    assert (
+        "6.0 s for experience, 20% of the wall time" in html and "9.0 s for the learner, 30% of the wall time" in html
+    )
+
+
+def test_every_actor_has_a_row_with_its_last_share_and_worst_lag(run_dir: Path) -> None:
+    head = "actor,host,env_step,env_steps,share,lag_steps,lag_s,policy_age_s\n"
+    (run_dir / "actors.csv").write_text(
+        head + "a0,here,10,10,1,0,0.01,0.5\na1,there,20,5,0.25,30,2.5,\na0,here,20,15,0.75,3,0.03,1.5\na1,there,40,1"
+    )
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", actor_table(read_run(run_dir)))
+    assert cells == [
+        *("a0", "here", "15", "75%", "3", "20 ms / 30 ms", "1.0 s / 1.5 s"),
+        *("a1", "there", "5", "25%", "30", "2.5 s / 2.5 s", "–"),  # noqa: RUF001
+    ]
+
+
+def test_the_episode_log_of_all_actors_is_counted(run_dir: Path) -> None:
+    assert "Episode log" not in write_report(run_dir, video=False).read_text()
+    for actor in ("a0", "a1"):
+        (run_dir / "episodes" / actor).mkdir(parents=True)
+        (run_dir / "episodes" / actor / "000000.mcap").write_bytes(bytes(600_000))
+    assert "2 files, 1.2 MB" in write_report(run_dir, video=False).read_text()

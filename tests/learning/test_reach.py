@@ -21,7 +21,6 @@ REACH = TrainConfig(
     pace=PaceConfig(learning_starts=100),
     evaluation=EvalConfig(every=500, final_episodes=0),
     report=False,
-    record_episodes=False,
 )
 NEARLY_FROZEN = {"lr_actor": 1e-9, "lr_critic": 1e-9}
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from robot_rl.runtime import actor
+from robot_rl.runtime.actor import process as actor
 from tests.runtime.fakes import PointEnv
 
 actor.open_env = lambda config: PointEnv(bad_at=lambda e, s: s == 2)  # type: ignore[assignment]

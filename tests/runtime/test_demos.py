@@ -30,7 +30,7 @@ def test_demonstrations_are_whole_successful_and_labelled(tmp_path: Path) -> Non
         for r in demo:
             assert (r.source, r.policy_version, r.intervention) == (Source.DEMO, -1, False)
             assert np.array_equal(r.action_policy, r.action_executed)
-    assert read_meta(tmp_path / "000000.mcap").extra["option.limit"] == "15"
+    assert read_meta(tmp_path / "000000.mcap").extra["task_options"] == '{"limit": 15}'
 
 
 def test_the_same_seed_demonstrates_the_same(tmp_path: Path) -> None:

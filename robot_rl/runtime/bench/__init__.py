@@ -1,0 +1,1 @@
+"""How fast this machine acts, and how fast records and parameters travel."""

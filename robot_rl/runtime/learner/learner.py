@@ -1,0 +1,239 @@
+"""The learner without any I/O: experience in, gradient steps at a controlled pace, parameters out.
+
+Pace: UTD is the number of critic gradient steps per environment step. `Learner.due` says whether an update call is
+wanted, `Learner.may_work_ahead` whether one may be made in idle time, and `Learner.allowed_env_steps` how far acting
+may go, so the ratio stays within its bounds whichever of the two is faster. The time either waits for the other is
+counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robot_rl.agents.config import SacConfig
+from robot_rl.agents.sac import Update, actor_params, flatten_state, init, make_update, unflatten_state
+from robot_rl.core.errors import DataError
+from robot_rl.core.specs import ActionSpec, StateSpec
+from robot_rl.core.transition import StepRecord
+from robot_rl.data.mixture import MixtureSampler
+from robot_rl.data.replay import ReplayBuffer
+from robot_rl.runtime.config import TrainConfig
+from robot_rl.runtime.learner.pace import allowed_steps, due_updates, most_updates
+from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
+
+
+@dataclass
+class Counters:
+    """What a run has done so far; continued by a resumed run.
+
+    Attributes:
+        env_steps: environment steps received, without demonstrations.
+        updates: update calls, each of ``agent.utd`` critic steps.
+        warmup_updates: those of them made on demonstrations before the first environment step.
+        episodes: finished training episodes.
+        next_episode: number of the next episode to act, counting those cut short.
+        intervention_steps: environment steps under operator control.
+        wall_s: time spent, pauses between resumed parts left out.
+        learner_wait_s: of it, time in which the learner had nothing to do for want of experience, since learning began.
+        actor_wait_s: of it, time in which actors waited for the learner, mean over the actors.
+    """
+
+    env_steps: int = 0
+    updates: int = 0
+    warmup_updates: int = 0
+    episodes: int = 0
+    next_episode: int = 0
+    intervention_steps: int = 0
+    wall_s: float = 0.0
+    learner_wait_s: float = 0.0
+    actor_wait_s: float = 0.0
+
+
+@lru_cache(maxsize=8)
+def _compiled_update(agent: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, *, critic_only: bool) -> Update:
+    """Compilation takes seconds, so learners of one process with the same agent share it."""
+    return make_update(agent, state_spec, action_spec, critic_only=critic_only)
+
+
+@dataclass(frozen=True)
+class _Mark:
+    env_steps: int
+    updates: int
+    t_s: float
+
+
+class Learner:
+    """Replay, sampler and agent.
+
+    Args:
+        config: the run's configuration.
+        state_spec: layout of the packed state.
+        action_spec: which dimensions may be commanded.
+
+    Attributes:
+        actors: how many act at this time; whoever listens to them keeps it up to date.
+    """
+
+    def __init__(self, config: TrainConfig, state_spec: StateSpec, action_spec: ActionSpec) -> None:
+        agent = config.agent
+        self.config = config
+        self.state_spec = state_spec
+        self.counters = Counters()
+        self.actors = max(1, config.actors)
+        self.replay = ReplayBuffer(state_spec, config.capacity, gamma=agent.gamma, n_step=agent.n_step)
+        rng = stream_rng(config.seed, Stream.REPLAY)
+        self._sampler = MixtureSampler(self.replay, agent.batch_size, agent.utd, config.demos.share, rng)
+        self._agent = init(agent, state_spec, action_spec, stream_seed(config.seed, Stream.AGENT))
+        self._specs = (agent, state_spec, action_spec)
+        self._info: Mapping[str, Any] = {}
+        self._info_before: Mapping[str, Any] = {}
+        self._mark = _Mark(0, 0, time.perf_counter())
+        self._waited: dict[str, tuple[str, float]] = {}
+
+    def add_demos(self, episodes: Iterable[Sequence[StepRecord]]) -> int:
+        """Fill the demonstration share; returns the number of steps."""
+        return self.replay.add_demos(episodes)
+
+    def add(self, record: StepRecord) -> bool:
+        """Take one step of training experience.
+
+        Returns:
+            Whether it is new; a record that was added before changes nothing.
+        """
+        if not self.replay.add(record):
+            return False
+        self.counters.env_steps += 1
+        self.counters.intervention_steps += record.intervention
+        return True
+
+    @property
+    def due(self) -> bool:
+        """Whether an update call is wanted: UTD is below its target."""
+        return self._paced_updates < due_updates(self.config.pace, self.counters.env_steps) and self.can_sample
+
+    @property
+    def may_work_ahead(self) -> bool:
+        """Whether an update call may be made when there is nothing else to do: UTD is below its cap."""
+        return self._paced_updates < most_updates(self.config.pace, self.counters.env_steps) and self.can_sample
+
+    @property
+    def _paced_updates(self) -> int:
+        return self.counters.updates - self.counters.warmup_updates
+
+    @property
+    def can_sample(self) -> bool:
+        """Whether there is anything to learn from."""
+        return len(self.replay.online) + len(self.replay.demo) > 0
+
+    @property
+    def allowed_env_steps(self) -> int:
+        """Environment steps that all actors together may have taken now: up to the UTD floor, plus the slack."""
+        return allowed_steps(self.config.pace, self._paced_updates, self.actors)
+
+    @property
+    def achieved_utd(self) -> float:
+        """Critic steps per environment step since learning started; 0 before."""
+        steps = self.counters.env_steps - self.config.pace.learning_starts
+        return self._paced_updates * self.config.agent.utd / steps if steps > 0 else 0.0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Put around a wait for experience: it is counted if learning has begun and nothing is being computed."""
+        idle, start_s = self._idle, time.perf_counter()
+        try:
+            yield
+        finally:
+            if idle:
+                self.counters.learner_wait_s += time.perf_counter() - start_s
+
+    @property
+    def _idle(self) -> bool:
+        learning = self.config.pace.learning_starts <= self.counters.env_steps < self.config.env_steps
+        done = all(value.is_ready() for value in self._info.values())
+        return learning and done and not (self.due or self.may_work_ahead)
+
+    def actor_waited(self, actor: str, session: str, waited_s: float) -> None:
+        """Take an actor's own account of its waiting.
+
+        What it waited before it was first heard does not count, nor what it waits when all steps have been taken.
+
+        Args:
+            actor: its name.
+            session: of its process.
+            waited_s: how long it has waited for the learner since its process began.
+        """
+        known, before_s = self._waited.get(actor, ("", 0.0))
+        self._waited[actor] = (session, waited_s)
+        more_s = waited_s - before_s if known == session else 0.0
+        if self.counters.env_steps < self.config.env_steps:
+            self.counters.actor_wait_s += max(0.0, more_s) / self.actors
+
+    def update(self) -> None:
+        """One update call. It returns before the result is ready, so acting can go on meanwhile."""
+        self._step(_compiled_update(*self._specs, critic_only=False))
+
+    def warm_up(self) -> None:
+        """One update call of the critics alone, on demonstrations."""
+        self._step(_compiled_update(*self._specs, critic_only=True))
+        self.counters.warmup_updates += 1
+
+    def _step(self, update: Update) -> None:
+        # The sampler is about to overwrite the batch of the update before the last, which must be through with it.
+        for value in self._info_before.values():
+            value.block_until_ready()
+        self._info_before = self._info
+        self._agent, self._info = update(self._agent, self._sampler.sample())
+        self.counters.updates += 1
+
+    def actor_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Parameters of the acting policy; waits for the update under way."""
+        return dict(actor_params(self._agent, self.config.agent))
+
+    @property
+    def version(self) -> int:
+        """Of the parameters `actor_arrays` returns: the number of update calls."""
+        return self.counters.updates
+
+    def figures(self) -> dict[str, float]:
+        """A row of ``learner.csv``: UTD and waits so far, rates since the last call, all scalars of the last update."""
+        now, c, mark = time.perf_counter(), self.counters, self._mark
+        elapsed, steps, updates = now - mark.t_s, c.env_steps - mark.env_steps, c.updates - mark.updates
+        self._mark = _Mark(c.env_steps, c.updates, now)
+        row = {
+            "update": float(c.updates),
+            "env_step": float(c.env_steps),
+            "wall_s": round(c.wall_s, 3),
+            "utd": self.achieved_utd,
+            "utd_target": self.config.target_utd,
+            "learner_wait_s": round(c.learner_wait_s, 3),
+            "actor_wait_s": round(c.actor_wait_s, 3),
+            "updates_per_s": updates / max(elapsed, 1e-9),
+            "env_steps_per_s": steps / max(elapsed, 1e-9),
+        }
+        return row | {name: float(np.asarray(value)) for name, value in sorted(self._info.items())}
+
+    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Arrays and plain data from which `restore` continues bit-identically, given the replay."""
+        return flatten_state(self._agent), {"counters": asdict(self.counters), "sampler": self._sampler.state()}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], data: Mapping[str, Any]) -> None:
+        """Continue from `state`.
+
+        Raises:
+            DataError: it belongs to another configuration.
+        """
+        self._agent = unflatten_state(self._agent, arrays)
+        try:
+            self.counters = Counters(**data["counters"])
+            self._sampler.restore(data["sampler"])
+        except (KeyError, TypeError) as e:
+            raise DataError(f"the saved learner state is incomplete: {e}") from e
+        self._mark = _Mark(self.counters.env_steps, self.counters.updates, time.perf_counter())

@@ -1,0 +1,116 @@
+"""Lock-step training: one process, one step at a time, deterministic.
+
+Two runs with the same configuration are bit-identical, and so is a run that was stopped and resumed. An update call
+returns before its result is there, so on a second core the arithmetic overlaps with the next environment step
+without changing any result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from robot_rl.core.errors import RobotRlError, StorageError
+from robot_rl.core.transition import Source, StepRecord
+from robot_rl.policies.gaussian import GaussianPolicy
+from robot_rl.runtime.collector import ActingConfig, Collector, Env, TeleopFactory
+from robot_rl.runtime.learner.checkpoint import list_checkpoints
+from robot_rl.runtime.learner.evaluations import evaluate_now
+from robot_rl.runtime.learner.session import Session
+from robot_rl.runtime.stop import StopFlag
+
+
+def train_lockstep(
+    session: Session,
+    env: Env,
+    stop: StopFlag,
+    *,
+    make_teleop: TeleopFactory | None = None,
+    make_eval_env: Callable[[], Env] | None = None,
+) -> bool:
+    """Act and learn in turn until all environment steps are taken or somebody asks to stop.
+
+    Args:
+        session: begun or resumed.
+        env: the task's environment.
+        stop: looked at between steps.
+        make_teleop: the operator's stand-in, or None.
+        make_eval_env: builds an environment for evaluations during training.
+
+    Returns:
+        Whether the run came to its end, rather than being stopped.
+    """
+    learner, config, pace = session.learner, session.config, session.config.pace
+    run_id = session.run.run_id
+    if learner.counters.env_steps == 0:
+        while learner.counters.warmup_updates < pace.critic_warmup and learner.can_sample:
+            learner.warm_up()
+    collector = Collector(
+        env,
+        _policy(session),
+        ActingConfig(config.seed, f"{run_id}-a0", pace.random_steps, teleop_source=Source.SCRIPTED),
+        make_teleop=make_teleop,
+        first_episode=learner.counters.next_episode,
+        env_steps=learner.counters.env_steps,
+    )
+    saved_at = learner.counters.env_steps
+    try:
+        while not (collector.between_episodes and (session.finished or stop.requested)):
+            if stop.urgent:
+                break
+            _step(session, collector)
+            if collector.between_episodes and _save_if_due(session, make_eval_env):
+                saved_at = learner.counters.env_steps
+            session.show()
+        _leave(session, collector, saved_at)
+    except StorageError:
+        raise  # what the log does not hold must not be in a checkpoint either
+    except RobotRlError:
+        _leave(session, collector, saved_at)
+        raise
+    finally:
+        collector.close()
+    return session.finished
+
+
+def _leave(session: Session, collector: Collector, saved_at: int) -> None:
+    """Keep what was done since the last checkpoint."""
+    _take(session, collector.interrupt())
+    session.learner.counters.next_episode = collector.next_episode
+    if session.learner.counters.env_steps > saved_at or not list_checkpoints(session.run.checkpoints):
+        session.save()
+
+
+def _save_if_due(session: Session, make_eval_env: Callable[[], Env] | None) -> bool:
+    if session.evaluation_due and make_eval_env is not None:
+        evaluate_now(session, make_eval_env)
+    elif session.checkpoint_due:
+        session.save()
+    else:
+        return False
+    return True
+
+
+def _step(session: Session, collector: Collector) -> None:
+    bad = collector.bad_episodes
+    _take(session, collector.step())
+    if collector.bad_episodes > bad:
+        session.note(f"the episode was cut by a bad observation: {collector.last_problem}")
+    learner = session.learner
+    while learner.due:
+        learner.update()
+        session.after_update()
+        if learner.counters.updates % session.config.pace.publish_every == 0:
+            collector.set_policy(_policy(session))
+    if collector.between_episodes:
+        learner.counters.next_episode = collector.next_episode
+        # Every episode begins with the parameters of now: so does one that begins after a resume.
+        collector.set_policy(_policy(session))
+
+
+def _take(session: Session, records: list[StepRecord]) -> None:
+    for record in records:
+        session.add(record)
+
+
+def _policy(session: Session) -> GaussianPolicy:
+    return GaussianPolicy.from_params(session.learner.actor_arrays(), session.learner.version)
