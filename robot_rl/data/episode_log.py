@@ -67,7 +67,7 @@ def read_episode(path: str | Path, *, strict: bool = True, images: bool = True) 
     """Read an episode, checksums verified.
 
     Args:
-        path: ``*.mcap`` or ``*.mcap.partial``.
+        path: ``*.mcap`` or ``*.mcap.partial``; one that has got its final name meanwhile is read under that.
         strict: refuse a file that is not whole; otherwise return every complete step of it.
         images: decode the pictures; otherwise observations come without any.
 
@@ -76,7 +76,14 @@ def read_episode(path: str | Path, *, strict: bool = True, images: bool = True) 
         StorageError: the disk does not give the file away.
     """
     where = Path(path)
-    found = scan(where, images=images)
+    try:
+        found = scan(where, images=images)
+    except DataError:
+        # whoever lists a folder in which an episode is being recorded may come too late for the name it saw
+        where = where.with_name(where.name.removesuffix(PARTIAL))
+        if Path(path).exists() or not where.exists():
+            raise
+        found = scan(where, images=images)
     records = found.records
     complete = found.whole and bool(records) and records[-1].last
     if strict and not complete:

@@ -216,6 +216,14 @@ def test_the_name_is_given_when_the_episode_has_ended(tmp_path: Path) -> None:
     assert path.exists() and not writer.partial_path.exists()
 
 
+def test_an_episode_that_ends_while_its_folder_is_being_read_is_read_under_its_final_name(tmp_path: Path) -> None:
+    write(tmp_path / "e.mcap", episode(7, 3))
+    found = read_episode(tmp_path / "e.mcap.partial")
+    assert found.path.name == "e.mcap" and len(found.records) == 3
+    with pytest.raises(DataError, match="absent.mcap.partial"):
+        read_episode(tmp_path / "absent.mcap.partial")
+
+
 def test_an_unfinished_episode_keeps_its_partial_name(tmp_path: Path) -> None:
     records = episode(9, 4, ended=False)
     write(tmp_path / "9.mcap", records)
