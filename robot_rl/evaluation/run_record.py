@@ -170,7 +170,7 @@ def read_run(run_dir: Path) -> RunRecord:
     evaluations, bad_evaluations = read_json_lines(run_dir / "evaluations.jsonl")
     meta = read_json(run_dir / "run.json")
     config, config_text = read_config(run_dir / "config.yaml")
-    demos = read_demos(_demo_folder(run_dir, config))
+    demos = read_demos(run_dir / "demos")
     for name, missing in (
         ("run.json (versions, machine, command)", not meta),
         ("config.yaml (settings)", not config),
@@ -226,13 +226,6 @@ def read_demos(folder: Path) -> DemoSummary:
         successes += records[-1].rewards.get("success", 0.0) > 0.5
         robot_s += float(times[-1] - times[0]) + period
     return DemoSummary(episodes, steps, int(successes), robot_s, unreadable)
-
-
-def _demo_folder(run_dir: Path, config: Mapping[str, Any]) -> Path:
-    """The run's own recordings, or the folder it was told to use instead."""
-    settings = config.get("demos")
-    elsewhere = settings.get("dir") if isinstance(settings, Mapping) else None
-    return Path(elsewhere) if isinstance(elsewhere, str) and elsewhere else run_dir / "demos"
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], str]:

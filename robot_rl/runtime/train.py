@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robot_rl.agents.config import describe
@@ -131,8 +133,10 @@ def _learn(session: Session, env: Env, stop: StopFlag) -> bool:
 
 
 def _conclude(config: TrainConfig, run: RunFolder, progress: Progress) -> None:
-    """Evaluate and report; a report that cannot be made does not spoil the run."""
+    """Evaluate, describe the data, report; a page that cannot be made does not spoil the run."""
+    from robot_rl.data.card_page import write_card
     from robot_rl.evaluation.checkpoints import evaluate_checkpoint
+    from robot_rl.evaluation.report import write_report
 
     wanted = config.evaluation
     if wanted.final_episodes and list_checkpoints(run.checkpoints):
@@ -140,9 +144,12 @@ def _conclude(config: TrainConfig, run: RunFolder, progress: Progress) -> None:
         result = evaluate_checkpoint(choose(run.checkpoints), n=wanted.final_episodes, seed=wanted.seed)
         progress.note(result.line())
     if config.report:
-        from robot_rl.evaluation.report import write_report
+        _write(progress, "dataset card", lambda: write_card(run.path)[1])
+        _write(progress, "report", lambda: write_report(run.path))
 
-        try:
-            progress.note(f"report: {write_report(run.path)}")
-        except (RobotRlError, OSError) as e:
-            progress.note(f"no report was written: {e}")
+
+def _write(progress: Progress, name: str, make: Callable[[], Path]) -> None:
+    try:
+        progress.note(f"{name}: {make()}")
+    except (RobotRlError, OSError) as e:
+        progress.note(f"no {name} was written: {e}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +14,7 @@ from robot_rl.core.errors import DeviceError
 from robot_rl.runtime.seeds import FIRST_ACTOR
 
 MAX_RESTARTS = 3
+RESTART_WINDOW_S = 600.0
 EXIT_SAID_WHY = 2
 SPOOL = "spool"
 ACTOR_MODULE = "robot_rl.runtime.actor.process"
@@ -43,6 +45,7 @@ class ActorProcess:
         self._log_path = run_dir / f"actor-{name}.log"
         self._log: IO[bytes] | None = None
         self.restarts = 0
+        self._deaths_s: list[float] = []
         self._process = self._start()
 
     @property
@@ -70,13 +73,14 @@ class ActorProcess:
         why = self._last_line()
         if code == EXIT_SAID_WHY:
             raise DeviceError(why.removeprefix("robot-rl actor: ") or f"the actor {self.name} stopped without a reason")
-        if self.restarts >= MAX_RESTARTS:
-            times = f"{self.restarts + 1} times, last with exit code {code}"
+        now = time.monotonic()
+        self._deaths_s = [t for t in self._deaths_s if now - t < RESTART_WINDOW_S] + [now]
+        if len(self._deaths_s) > MAX_RESTARTS:
+            times = f"{len(self._deaths_s)} times in {RESTART_WINDOW_S / 60:.0f} minutes, last with exit code {code}"
             raise DeviceError(f"the actor {self.name} died {times}: {why or 'no message'}")
         self.restarts += 1
         self._process = self._start()
-        again = f"was started again ({self.restarts} of {MAX_RESTARTS})"
-        return f"the actor {self.name} died with exit code {code} and {again}"
+        return f"the actor {self.name} died with exit code {code} and was started again"
 
     def ask_to_end(self) -> None:
         """Ask the process to end, without waiting for it."""
