@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from robot_rl.cli.arguments import parse
+from robot_rl.core.errors import ConfigError
 
 Rows = list[dict[str, Any]]
 
@@ -22,19 +23,15 @@ class BenchArguments:
     Attributes:
         what: rates: environment steps per second; replay: batches drawn; update: gradient steps; transport: records
             and parameters between two processes, beside plain gRPC (needs grpcio: pip install 'robot-rl[bench]');
-            policy: one action in numpy.
+            log: steps written, read and put into a replay, checkpoints; policy: one action in numpy.
         peer_python: interpreter of a second environment with gym-hil (rates) or sbx-rl (update), measured in the same
             run, round by round.
         json: also write the rows to this file.
     """
 
-    what: Annotated[tuple[Literal["rates", "replay", "update", "transport", "policy"], ...], tyro.conf.Positional] = (
-        "rates",
-        "replay",
-        "update",
-        "transport",
-        "policy",
-    )
+    what: Annotated[
+        tuple[Literal["rates", "replay", "update", "transport", "log", "policy"], ...], tyro.conf.Positional
+    ] = ("rates", "replay", "update", "transport", "log", "policy")
     peer_python: Path | None = None
     json: Path | None = None
 
@@ -45,11 +42,15 @@ def run(argv: Sequence[str]) -> int:
     results = {}
     for name in arguments.what:
         print(f"== {name} ==", flush=True)
-        results[name] = BENCHES[name](arguments.peer_python)
-        print(table(results[name]), flush=True)
+        try:
+            results[name] = BENCHES[name](arguments.peer_python)
+        except ConfigError as e:
+            print(f"left out: {e}", flush=True)
+        else:
+            print(table(results[name]), flush=True)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    return 0
+    return 0 if len(results) == len(set(arguments.what)) else 2
 
 
 def table(rows: Rows) -> str:
@@ -103,6 +104,12 @@ def _transport(peer: Path | None) -> Rows:
     return transport_rates()
 
 
+def _log(peer: Path | None) -> Rows:
+    from robot_rl.runtime.bench.log import checkpoint_rates, log_rates
+
+    return log_rates() + checkpoint_rates()
+
+
 def _policy(peer: Path | None) -> Rows:
     from robot_rl.runtime.bench.rates import policy_rates
 
@@ -114,5 +121,6 @@ BENCHES: dict[str, Callable[[Path | None], Rows]] = {
     "replay": _replay,
     "update": _update,
     "transport": _transport,
+    "log": _log,
     "policy": _policy,
 }

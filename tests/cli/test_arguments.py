@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robot_rl.agents.config import preset
+from robot_rl.cli import bench
 from robot_rl.cli.arguments import spread_pairs, take_option
-from robot_rl.cli.bench import table
 from robot_rl.cli.compare import grouped
 from robot_rl.cli.train import read_arguments
 from robot_rl.core.config import write_yaml
@@ -84,7 +84,7 @@ def test_runs_are_grouped_by_label(tmp_path: Path) -> None:
 
 
 def test_tables_are_aligned() -> None:
-    assert table([{"case": "a", "rate": 1234.5}, {"case": "long", "rate": 0.5}, {"other": 1}]).splitlines() == [
+    assert bench.table([{"case": "a", "rate": 1234.5}, {"case": "long", "rate": 0.5}, {"other": 1}]).splitlines() == [
         "case   rate", "a     1,234", "long    0.5", "", "other", "1    ",
     ]  # fmt: skip
 
@@ -98,3 +98,16 @@ def test_a_dense_reward_and_clipped_targets_exclude_each_other() -> None:
 def test_a_new_run_fits_the_machine_and_says_so_in_its_configuration() -> None:
     assert read_arguments(["Reach"]).train.agent == preset("auto")
     assert read_arguments(["Reach", "--preset", "rlpd"]).train.agent == preset("rlpd")
+
+
+def test_a_bench_that_lacks_something_is_left_out_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking(peer: object) -> list[dict[str, object]]:
+        raise ConfigError("the comparison needs a peer")
+
+    monkeypatch.setitem(bench.BENCHES, "transport", lacking)
+    monkeypatch.setitem(bench.BENCHES, "log", lambda peer: [{"case": "log", "ms": 1.0}])
+    assert bench.run(["transport", "log"]) == 2
+    out = capsys.readouterr().out
+    assert "left out: the comparison needs a peer" in out and "== log ==" in out

@@ -186,7 +186,8 @@ def test_an_actor_that_cannot_go_on_says_why_and_the_learner_saves(tmp_path: Pat
 
 def test_an_actor_that_keeps_dying_is_not_restarted_for_ever(tmp_path: Path) -> None:
     session = start(async_config(tmp_path))
-    with pytest.raises(DeviceError, match=r"the actor a0 died 4 times in 10 minutes, last with exit code 1: .*no_such_module"):
+    problem = r"the actor a0 died 4 times in 10 minutes, last with exit code 1: .*no_such_module"
+    with pytest.raises(DeviceError, match=problem):
         train_two_processes(session, StopFlag(), actor_module="tests.runtime.no_such_module")
     session.close()
 
