@@ -148,3 +148,11 @@ def test_learning_curve_for_a_readme(seeds: list[Path], tmp_path: Path) -> None:
     empty = make_run(tmp_path, episodes=0)
     with pytest.raises(DataError, match="no finished training episode"):
         plot_learning_curve(empty, tmp_path / "x.png")
+
+
+def test_demonstrations_that_cannot_be_read_are_remarked_on(tmp_path: Path) -> None:
+    run = make_run(tmp_path, episodes=30, evaluations=1)
+    (run / "demos").mkdir(exist_ok=True)
+    (run / "demos" / "000000.mcap").write_bytes(b"of another format")
+    page = next(f for f in compare({"a": [run]}, tmp_path / "out", "A").files if f.suffix == ".md")
+    assert "a, seed 0: 1 demonstration file(s) cannot be read and do not count." in page.read_text()
