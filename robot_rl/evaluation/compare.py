@@ -119,9 +119,7 @@ def _notes(runs: Mapping[str, Sequence[RunRecord]]) -> tuple[str, ...]:
             if not len(run.episodes):
                 notes.append(f"{where}: no finished training episode.")
             if run.demos.unreadable:
-                notes.append(
-                    f"{where}: {run.demos.unreadable} demonstration file(s) cannot be read and do not count."
-                )
+                notes.append(f"{where}: {run.demos.unreadable} demonstration file(s) cannot be read and do not count.")
         seeds = [run.seed for run in group]
         if len(set(seeds)) != len(seeds):
             notes.append(f"{label}: seeds {', '.join(seeds)} are not all different, so its runs are not independent.")
