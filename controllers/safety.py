@@ -92,7 +92,7 @@ def check_pose(pose: npt.ArrayLike) -> Array:
     """
     try:
         checked = np.array(pose, np.float64)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, OverflowError) as e:
         raise DeviceError(f"a pose is seven numbers x y z qx qy qz qw, got {pose!r}") from e
     if checked.shape != (7,) or not np.isfinite(checked).all():
         raise DeviceError(f"a pose is seven finite numbers x y z qx qy qz qw, got {checked.tolist()}")
