@@ -46,6 +46,9 @@ VERBS = {
     "demos": Verb("robot_rl.cli.demos", "record TASK | inspect PATH", "record or look at demonstrations"),
     "data": Verb("robot_rl.cli.data", "list|validate|replay|... PATH", "look at, check, repair and exchange episodes"),
     "tasks": Verb("robot_rl.cli.tasks", "", "list the tasks and their options"),
+    "fci-emulator": Verb(
+        "robot_rl.cli.fci_emulator", "[--task Reach]", "the simulated cell behind a Franka robot's network protocol"
+    ),
     "bench": Verb("robot_rl.cli.bench", "[rates|replay|update|transport]", "measure speeds on this machine"),
     "doctor": Verb("robot_rl.cli.doctor", "", "versions, graphics, cores: what a bug report needs"),
 }

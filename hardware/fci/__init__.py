@@ -1,0 +1,1 @@
+"""A Franka arm and hand emulated at the level of their network protocol."""
