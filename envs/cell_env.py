@@ -14,10 +14,12 @@ from robot_rl.controllers.se3 import apply_tool_delta, quat_inverse, quat_rotate
 from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.protocols import Cell
 from robot_rl.core.specs import ACTION_SIZE, GRIPPER, GRIPPER_THRESHOLD, ActionSpec, Part, StateSpec
-from robot_rl.core.types import Array, Float32, Image
+from robot_rl.core.types import Array, Float32, Frame, Image
 from robot_rl.envs.tasks.base import Snapshot, Start, Task
 
 FORCE_FAULT = "force_limit"
+STALE_STATE = "stale_state"
+STALE_CAMERA = "stale_camera"
 ROBOT_PARTS = (
     Part("tcp_position", 3, "m", "home", scale=0.1),
     Part("tcp_rotation", 3, "rad", "home", scale=0.3),
@@ -42,12 +44,16 @@ class EnvOptions:
         force_limit_n: a tool force above it, after the 30 Hz filter of the sensor, ends the episode; 0 disables.
         force_penalty: reward lost by such an end. The end is a truncation, whose value is bootstrapped, so without
             a penalty nothing would tell the policy to be gentle.
+        max_state_age_s: an older reading of arm or gripper at a control tick ends the episode; 0 disables.
+        max_frame_age_s: the same for pictures.
     """
 
     hz: float = 10.0
     dense_reward: bool = False
     force_limit_n: float = 80.0
     force_penalty: float = 1.0
+    max_state_age_s: float = 0.2
+    max_frame_age_s: float = 0.5
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -57,7 +63,7 @@ class EnvOptions:
         """
         if not 1.0 <= self.hz <= 100.0:
             raise ConfigError(f"hz must lie in [1, 100], got {self.hz}")
-        for name in ("force_limit_n", "force_penalty"):
+        for name in ("force_limit_n", "force_penalty", "max_state_age_s", "max_frame_age_s"):
             if not getattr(self, name) >= 0.0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)}")
 
@@ -92,8 +98,9 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         self.action_space = gym.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self.observation_space = self._make_observation_space()
         self._action_scale = self.action_spec.step
-        self._steps, self._began_s = 0, 0.0
+        self._steps, self._began_s, self._tick_s = 0, 0.0, 0.0
         self._now: Snapshot | None = None
+        self._frames: dict[str, Frame] = {}
         self._pose_target: Array = task.home_base_tcp
         self._potential = 0.0
 
@@ -104,7 +111,10 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
 
     @property
     def snapshot(self) -> Snapshot:
-        """The true state at the last control tick: for experts, correctors and tests, never for policies."""
+        """Readings of the last control tick and where the objects truly are.
+
+        For experts, correctors and tests, never for policies.
+        """
         if self._now is None:
             raise DataError("call reset() before asking for the state of an episode")
         return self._now
@@ -117,14 +127,22 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         Args:
             seed: equal seeds give bit-identical episodes for equal actions on a lock-step cell.
             options: ``{"start": Start}`` prescribes the start instead.
+
+        Raises:
+            DataError: a reading or a picture is too old, see `EnvOptions`.
         """
         super().reset(seed=seed)
         start: Start = (options or {}).get("start") or self.task.sample_start(self.np_random)
+        if self.cell.reseed is not None:
+            self.cell.reseed(int(self.np_random.integers(2**63)))
         self.cell.world.reset(start.pose_base_tcp, start.gripper_width_m, start.objects)
         self.cell.gripper.command(start.gripper_width_m)
         self._steps = 0
         self._now = self._read()
-        self._began_s = self._now.arm.t_s
+        self._began_s = self._tick_s
+        stale = self._stale(self._now)
+        if stale is not None:
+            raise DataError(f"{stale} after a reset: no fresh reading came within the limits of the environment")
         self._pose_target = self._now.arm.pose_base_tcp
         self._potential = self.task.progress(self._now)
         return self._observe(self._now), {"t_control_s": 0.0, "progress": self._potential}
@@ -136,13 +154,13 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
             DataError: the action is not seven finite numbers.
         """
         before = self.snapshot
-        tick_s = before.arm.t_s + 1.0 / self.hz
+        tick_s = self._tick_s + 1.0 / self.hz
         executed = self._command(_checked(action), before)
         self.cell.clock.sleep_until(tick_s)
         self._steps += 1
         now = self._now = self._read()
         success = self.task.success(now)
-        fault = now.arm.fault or self._overload(now)
+        fault = now.arm.fault or self._overload(now) or self._stale(now)
         time_out = self._steps >= self.task.episode_steps
         truncated = not success and (fault is not None or time_out)
         rewards = self._rewards(before, now, success, executed)
@@ -153,7 +171,7 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
             "rewards": rewards,
             "success": success,
             "stop_reason": "success" if success else (fault or "time_out") if truncated else "",
-            "t_control_s": round(now.arm.t_s - self._began_s, 6),
+            "t_control_s": round(self._tick_s - self._began_s, 6),
             "progress": self._potential,
         }
         return self._observe(now), reward, success, truncated, info
@@ -199,8 +217,21 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         limit = self.options.force_limit_n
         return FORCE_FAULT if 0 < limit < float(np.linalg.norm(now.arm.wrench_tcp[:3])) else None
 
+    def _stale(self, now: Snapshot) -> str | None:
+        """What is too old to act on, of what was read at the last tick."""
+        for limit_s, fault, taken_s in (
+            (self.options.max_state_age_s, STALE_STATE, [now.arm.t_s, now.gripper.t_s]),
+            (self.options.max_frame_age_s, STALE_CAMERA, [f.t_s for f in self._frames.values()]),
+        ):
+            if limit_s > 0 and any(self._tick_s - t_s > limit_s for t_s in taken_s):
+                return fault
+        return None
+
     def _read(self) -> Snapshot:
         world = self.cell.world
+        # Not the stamp of a reading: a late one would make the next control period shorter.
+        self._tick_s = self.cell.clock.now_s()
+        self._frames = {name: camera.read() for name, camera in self.cell.cameras.items()}
         return Snapshot(
             self.cell.arm.state(),
             self.cell.gripper.state(),
@@ -222,8 +253,8 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         if self.action_spec.gripper_active:
             values |= {"gripper_width": now.gripper.width_m, "gripper_target": now.gripper.target_m}
         obs: dict[str, Any] = {"state": self.state_spec.pack(values | self.task.observe(now))}
-        if self.cell.cameras:
-            obs["images"] = {name: camera.read().image for name, camera in self.cell.cameras.items()}
+        if self._frames:
+            obs["images"] = {name: frame.image for name, frame in self._frames.items()}
         return obs
 
     def _make_observation_space(self) -> gym.spaces.Dict:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from robot_rl.core.imperfections import Imperfections, read_imperfections
 from robot_rl.core.types import Image
 from robot_rl.envs.cell_env import CellEnv, EnvOptions
 from robot_rl.envs.experts import CorrectorStyle, ExpertStyle, ScriptedCorrector, ScriptedExpert
 from robot_rl.envs.tasks import TASKS, check_options, make_task
+from robot_rl.hardware.imperfect import imperfect_cell
 from robot_rl.hardware.mujoco.cell import MujocoCell
 from robot_rl.hardware.mujoco.devices import make_sim_cell
 from robot_rl.hardware.mujoco.render import Renderer
@@ -44,6 +47,7 @@ def make_env(
     render_camera: str = "overview",
     render_size: tuple[int, int] = (480, 640),
     render_shadows: bool = True,
+    imperfections: Imperfections | Mapping[str, Any] | str = "none",
     **options: Any,
 ) -> CellEnv:
     """A task on the simulated cell.
@@ -56,10 +60,11 @@ def make_env(
         render_camera: which camera `render()` shows.
         render_size: (height, width) of these pictures.
         render_shadows: shadows and anti-aliasing in these pictures.
+        imperfections: latency, loss and noise of the devices: a preset's name, the settings, or their fields.
         options: fields of the task and of `EnvOptions`.
 
     Raises:
-        ConfigError: unknown task or option.
+        ConfigError: unknown task, option or preset.
         DeviceError: unknown camera.
     """
     run_options = {k: v for k, v in options.items() if k in ENV_OPTIONS}
@@ -68,7 +73,7 @@ def make_env(
     built = make_task(task, **{k: v for k, v in options.items() if k not in ENV_OPTIONS})
     cell, sim = make_sim_cell(built.objects, built.impedance, cameras, image_size)
     view = CellView(sim, render_camera, render_size, beautiful=render_shadows) if render_mode == "rgb_array" else None
-    return CellEnv(cell, built, env_options, view)
+    return CellEnv(imperfect_cell(cell, read_imperfections(imperfections)), built, env_options, view)
 
 
 def make_expert(env: CellEnv, rng: np.random.Generator, style: ExpertStyle | None = None) -> ScriptedExpert:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -16,15 +16,18 @@ from robot_rl.cli.arguments import parse, take_option
 from robot_rl.cli.main import EXIT_INTERRUPTED
 from robot_rl.core.config import merge, read_yaml, to_dict
 from robot_rl.core.errors import ConfigError
+from robot_rl.core.imperfections import PRESETS as IMPERFECT
+from robot_rl.core.imperfections import read_imperfections
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.run_folder import RunFolder, open_run
 
 DESCRIPTION = f"""\
 Train a policy for TASK with demonstrations, practice and, if wanted, corrections.
 
-Values are merged in this order, later ones win: defaults, --preset, --config, flags. Everything is written to
-runs/TASK/DATE_seedN/: config.yaml, episodes.csv, learner.csv, episodes/, checkpoints/, tb/, report.html. Ctrl-C saves
-and exits with code 130; --resume goes on, also after a crash. Presets of the agent: {", ".join([*PRESETS, "auto"])}.
+Values are merged in this order, later ones win: defaults, --preset, --config, --imperfections PRESET, flags. Everything
+is written to runs/TASK/DATE_seedN/: config.yaml, episodes.csv, learner.csv, episodes/, checkpoints/, tb/, report.html.
+Ctrl-C saves and exits with code 130; --resume goes on, also after a crash. Presets of the agent:
+{", ".join([*PRESETS, "auto"])}; of imperfections: {", ".join(IMPERFECT)}.
 """
 
 
@@ -66,6 +69,7 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
     args = [_demos_flag(arg, following) for arg, following in zip_longest(argv, argv[1:], fillvalue="")]
     task = args.pop(0) if args and not args[0].startswith("-") else None
     preset, file, resume = (take_option(args, flag) for flag in ("--preset", "--config", "--resume"))
+    imperfections = take_option(args, "--imperfections")
     base = TrainConfig() if resume is None else open_run(Path(resume)).config()
     asks_help = bool({"-h", "--help"} & set(args))
     if preset is None and file is None and resume is None and not asks_help:
@@ -74,6 +78,8 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
         base = merge(base, {"agent": to_dict(agent_preset(preset))})
     if file is not None:
         base = merge(base, read_yaml(Path(file)))
+    if imperfections is not None:
+        base = replace(base, imperfections=read_imperfections(imperfections))
     if task is not None:
         if resume is not None and task != base.task:
             raise ConfigError(f"the run {resume} trains {base.task}, not {task}")

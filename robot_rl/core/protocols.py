@@ -6,6 +6,7 @@ All calls are non-blocking unless their docstring says otherwise, and `close()` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -146,13 +147,23 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Cell:
-    """The devices of one robot cell."""
+    """The devices of one robot cell.
+
+    Attributes:
+        arm: the arm.
+        gripper: on it.
+        clock: of all stamps.
+        world: where the objects are.
+        cameras: by name.
+        reseed: told a non-negative seed before each reset of the world, by a cell that has randomness of its own.
+    """
 
     arm: Arm
     gripper: Gripper
     clock: Clock
     world: World
     cameras: dict[str, Camera] = field(default_factory=dict)
+    reseed: Callable[[int], None] | None = None
 
     def close(self) -> None:
         """Close every device."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from robot_rl.core.errors import ConfigError, DataError
+from robot_rl.core.imperfections import env_options
 from robot_rl.core.protocols import Policy
 from robot_rl.evaluation.evaluate import EVALUATION_SEED, Evaluation, evaluation_seeds
 from robot_rl.evaluation.rollout import Env, EpisodeResult, play_episode, time_limit_s
@@ -93,7 +94,7 @@ def load_saved_policy(path: Path) -> SavedPolicy:
         checkpoint,
         run_dir,
         task,
-        config.get("task_options") or {},
+        env_options(config.get("task_options") or {}, config.get("imperfections")),
         str(state.get("state_checksum") or meta.get("state_checksum") or ""),
         int(step) if isinstance(step, int | float) else None,
         float(hz) if isinstance(hz, int | float) else None,

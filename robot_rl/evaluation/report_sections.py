@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from robot_rl.core.imperfections import env_options
 from robot_rl.evaluation.charts import format_number
 from robot_rl.evaluation.report_text import DASH, last, minutes, number, seconds, share
 from robot_rl.evaluation.run_record import WINDOW_EPISODES, RunRecord
@@ -23,6 +24,8 @@ def header(run: RunRecord) -> str:
     details = [f"seed {run.seed}"]
     if isinstance(options, Mapping) and options:
         details.insert(0, ", ".join(f"{k} = {v}" for k, v in options.items()))
+    if env_options({}, run.config.get("imperfections")):
+        details.append("imperfect devices")
     corrections = run.config.get("corrections")
     if isinstance(corrections, str):
         details.append("no corrections" if corrections == "none" else f"{corrections} corrections")

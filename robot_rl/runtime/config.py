@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from robot_rl.agents.config import SacConfig
-from robot_rl.core.config import Range, check_ranges
+from robot_rl.core.config import Range, check_ranges, to_dict
 from robot_rl.core.errors import ConfigError
+from robot_rl.core.imperfections import IMPERFECTIONS, Imperfections, env_options
 
 Option = bool | int | float | str
 
@@ -104,6 +105,8 @@ class TrainConfig:
     Attributes:
         task: id of the task; ``robot-rl tasks`` lists them.
         task_options: options of the task, for example ``clearance_mm=0.5``.
+        imperfections: latency, loss and noise of the simulated devices, off by default; ``--imperfections franka`` is a
+            preset.
         seed: of everything random; two lock-step runs with the same seed are bit-identical.
         env_steps: environment steps to train for (10 per second of robot time by default).
         corrections: ``scripted`` lets the scripted stand-in for a person take over when progress stalls.
@@ -124,6 +127,7 @@ class TrainConfig:
 
     task: str = "PickCube"
     task_options: dict[str, Option] = field(default_factory=dict)
+    imperfections: Imperfections = field(default_factory=Imperfections)
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     env_steps: Annotated[int, Range(1)] = 10_000
     corrections: Literal["none", "scripted"] = "none"
@@ -152,6 +156,13 @@ class TrainConfig:
             raise ConfigError(
                 "dense_reward pays before success too: add --agent.q-range None, which stops clipping to [0, 1]"
             )
+        if IMPERFECTIONS in self.task_options:
+            raise ConfigError("imperfections is no option of the task: use --imperfections franka, or set its fields")
+
+    @property
+    def env_options(self) -> dict[str, Any]:
+        """What `robot_rl.envs.make_env` is told beside the task, as plain data."""
+        return env_options(self.task_options, to_dict(self.imperfections))
 
     @property
     def target_utd(self) -> float:

@@ -16,7 +16,7 @@ from robot_rl.core.types import Float32
 from robot_rl.data.episode_log import Episode
 from robot_rl.data.episode_meta import EpisodeMeta, library_versions
 from robot_rl.runtime.collector import Env
-from robot_rl.runtime.config import Option, TrainConfig
+from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.seeds import Stream, stream_seed
 
 RESET_SEED = "reset_seed"
@@ -67,14 +67,14 @@ class Repetition:
         return self.first is None
 
 
-def repeat_facts(reset_seed: int, task_options: Mapping[str, Option]) -> dict[str, str]:
-    """Header entries from which `read_repeat_facts` learns how the episode began."""
+def repeat_facts(reset_seed: int, task_options: Mapping[str, Any]) -> dict[str, str]:
+    """Header entries from which `read_repeat_facts` learns how the episode began: seed, options, imperfections."""
     return {RESET_SEED: str(reset_seed), TASK_OPTIONS: json.dumps(dict(task_options), sort_keys=True)}
 
 
 def training_facts(config: TrainConfig, actor: str) -> Callable[[int], dict[str, str]]:
     """`repeat_facts` of the training episodes of one actor, by episode number."""
-    return lambda number: repeat_facts(stream_seed(config.seed, Stream.EPISODE, number, actor), config.task_options)
+    return lambda number: repeat_facts(stream_seed(config.seed, Stream.EPISODE, number, actor), config.env_options)
 
 
 def read_repeat_facts(meta: EpisodeMeta) -> tuple[int, dict[str, Any]]:

@@ -24,8 +24,7 @@ def open_env(config: TrainConfig) -> Env:
     """
     from robot_rl.envs import make_env
 
-    options: dict[str, Any] = dict(config.task_options)
-    return make_env(config.task, **options)
+    return make_env(config.task, **config.env_options)
 
 
 def teleop_factory(config: TrainConfig, env: Env) -> TeleopFactory | None:
@@ -88,7 +87,7 @@ def _record(config: TrainConfig, folder: Path, n: int, note: Callable[[str], Non
             n=n,
             seed=config.seed,
             folder=folder,
-            task_options=config.task_options,
+            task_options=config.env_options,
         )
     finally:
         own.close()

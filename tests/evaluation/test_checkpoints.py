@@ -84,6 +84,16 @@ def test_results_on_other_options_are_not_the_runs(saved_run: Path) -> None:
     assert not (saved_run / "evaluations.jsonl").exists()
 
 
+def test_a_policy_is_evaluated_on_a_cell_as_imperfect_as_that_of_its_training(saved_run: Path) -> None:
+    perfect = evaluate_checkpoint(saved_run, n=1)
+    config = {"task": "Reach", "imperfections": {"state_delay_s": 0.05, "camera_hz": 30.0}}
+    (saved_run / "config.yaml").write_text(yaml.safe_dump(config))
+    result = evaluate_checkpoint(saved_run, n=1)
+    assert result.task_options == {"imperfections": {"state_delay_s": 0.05}}
+    assert len(rows(saved_run)) == 2 and rows(saved_run)[1]["task_options"] == result.task_options
+    assert perfect.task_options == {}
+
+
 def test_two_processes_give_the_same_as_one(saved_run: Path) -> None:
     alone = evaluate_checkpoint(saved_run, n=3, record=False)
     shared = evaluate_checkpoint(saved_run, n=3, workers=2, record=False)

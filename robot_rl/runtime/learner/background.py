@@ -177,7 +177,7 @@ class _Worker:
         request = {
             "checkpoint": job.checkpoint,
             "task": config.task,
-            "task_options": dict(config.task_options),
+            "task_options": config.env_options,
             "seeds": list(range(wanted.validation_seed, wanted.validation_seed + wanted.episodes)),
             "summary": True,
             "niceness": NICENESS,

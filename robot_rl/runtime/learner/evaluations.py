@@ -22,7 +22,7 @@ def evaluate_now(session: Session, make_env: Callable[[], Env]) -> None:
     env: Any = make_env()
     try:
         seeds = evaluation_seeds(config.evaluation.episodes, config.evaluation.validation_seed)
-        result = evaluate_in(policy, env, config.task, seeds, task_options=config.task_options)
+        result = evaluate_in(policy, env, config.task, seeds, task_options=config.env_options)
     finally:
         env.close()
     row = {
