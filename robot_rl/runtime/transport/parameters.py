@@ -11,8 +11,8 @@ import numpy.typing as npt
 import zmq
 
 from robot_rl.core.errors import DataError
-from robot_rl.runtime.transport.keys import ActorKeys, LearnerKeys
-from robot_rl.runtime.transport.sockets import ANY_PORT, Listener, Secured, connect
+from robot_rl.runtime.transport.keys import ActorKeys
+from robot_rl.runtime.transport.sockets import ANY_PORT, Secured, connect, listen_all
 from robot_rl.runtime.transport.wire import MAX_FRAME_BYTES, Parameters, decode, encode, join, split
 
 REPUBLISH_EVERY_S = 0.5
@@ -39,13 +39,8 @@ class ParameterPublisher:
 
     def __init__(self, run_id: str, endpoint: str = ANY_PORT, *, remote: Secured | None = None) -> None:
         self._run_id = run_id
-        self._listeners = [_listen(endpoint)]
-        try:
-            if remote is not None:
-                self._listeners.append(_listen(remote.endpoint, remote.keys))
-        except BaseException:
-            self.close()
-            raise
+        # A full queue would drop the newest message; CONFLATE drops the older ones instead.
+        self._listeners = listen_all(zmq.PUB, endpoint, remote, CONFLATE=1, MAXMSGSIZE=MAX_SUBSCRIPTION_BYTES)
         self.endpoint = self._listeners[0].endpoint
         self.remote_endpoint = self._listeners[1].endpoint if remote is not None else ""
         self._newest = b""
@@ -70,11 +65,6 @@ class ParameterPublisher:
         self._sent_s = time.monotonic()
         for listener in self._listeners:
             listener.socket.send(self._newest)
-
-
-def _listen(endpoint: str, keys: LearnerKeys | None = None) -> Listener:
-    # A full queue would drop the newest message; CONFLATE drops the older ones instead.
-    return Listener(zmq.PUB, endpoint, keys, CONFLATE=1, MAXMSGSIZE=MAX_SUBSCRIPTION_BYTES)
 
 
 class ParameterSubscriber:

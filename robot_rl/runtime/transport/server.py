@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import zmq
 
 from robot_rl.core.errors import DataError
-from robot_rl.runtime.transport.keys import LearnerKeys
-from robot_rl.runtime.transport.sockets import ANY_PORT, Listener, Secured
+from robot_rl.runtime.transport.sockets import ANY_PORT, Listener, Secured, listen_all
 from robot_rl.runtime.transport.wire import (
     MAX_FRAME_BYTES,
     Ack,
@@ -69,13 +68,7 @@ class RecordServer:
 
     def __init__(self, run_id: str, endpoint: str = ANY_PORT, *, remote: Secured | None = None) -> None:
         self._run_id = run_id
-        self._listeners = [_listen(endpoint)]
-        try:
-            if remote is not None:
-                self._listeners.append(_listen(remote.endpoint, remote.keys))
-        except BaseException:
-            self.close()
-            raise
+        self._listeners = listen_all(zmq.ROUTER, endpoint, remote, MAXMSGSIZE=MAX_FRAME_BYTES, RCVHWM=RECEIVE_QUEUE)
         self.endpoint = self._listeners[0].endpoint
         self.remote_endpoint = self._listeners[1].endpoint if remote is not None else ""
         self.rejected = self.mismatched = self.refused = 0
@@ -193,10 +186,6 @@ class RecordServer:
     def _send(self, listener: Listener, identity: bytes, answer: Message) -> None:
         with suppress(zmq.ZMQError):  # it will ask again
             listener.socket.send_multipart([identity, *encode(answer)], zmq.NOBLOCK)
-
-
-def _listen(endpoint: str, keys: LearnerKeys | None = None) -> Listener:
-    return Listener(zmq.ROUTER, endpoint, keys, MAXMSGSIZE=MAX_FRAME_BYTES, RCVHWM=RECEIVE_QUEUE)
 
 
 def _receive(listener: Listener) -> tuple[bytes, list[bytes], str | None]:

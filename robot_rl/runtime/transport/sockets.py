@@ -129,6 +129,22 @@ class Listener:
             self._context.term()
 
 
+def listen_all(kind: int, endpoint: str, remote: Secured | None, **options: int) -> list[Listener]:
+    """A listener on this machine's endpoint and, where others may join, a second one with keys.
+
+    Raises:
+        ConfigError: one of them cannot listen; then neither does.
+    """
+    listeners = [Listener(kind, endpoint, None, **options)]
+    if remote is not None:
+        try:
+            listeners.append(Listener(kind, remote.endpoint, remote.keys, **options))
+        except BaseException:
+            listeners[0].close()
+            raise
+    return listeners
+
+
 def connect(kind: int, endpoint: str, keys: ActorKeys | None = None, **options: int) -> zmq.Socket[bytes]:
     """A socket connected to an endpoint, whether or not somebody listens there yet.
 
