@@ -2,51 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import StateSpec
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.episode_log import PARTIAL, SUFFIX, Episode, read_episode
-
-
-@dataclass(frozen=True)
-class DemoSummary:
-    """What a set of episodes holds.
-
-    Attributes:
-        episodes: how many.
-        successes: episodes whose last step reports success.
-        steps: in all.
-        shortest: steps of the shortest episode.
-        longest: steps of the longest episode.
-        sources: steps by source, for example ``{"scripted": 812}``.
-        interventions: steps under an operator's command.
-    """
-
-    episodes: int
-    successes: int
-    steps: int
-    shortest: int
-    longest: int
-    sources: dict[str, int]
-    interventions: int
-
-    @property
-    def mean_length(self) -> float:
-        """Steps per episode."""
-        return self.steps / self.episodes if self.episodes else 0.0
-
-    def __str__(self) -> str:
-        """One line for a terminal."""
-        sources = ", ".join(f"{name} {count}" for name, count in sorted(self.sources.items()))
-        return (
-            f"{self.episodes} episodes, {self.successes} successful, {self.steps} steps "
-            f"(mean {self.mean_length:.1f}, {self.shortest}-{self.longest}); steps by source: {sources or 'none'}"
-        )
 
 
 def episode_files(path: str | Path) -> list[Path]:
@@ -102,21 +63,6 @@ def load_demos(path: str | Path, state_spec: StateSpec, task: str) -> list[list[
         DataError: nothing is there, a file is broken, or it is of another task or state layout.
     """
     return [list(episode.records) for episode in read_demos(path, state_spec, task)]
-
-
-def summarise(episodes: Sequence[Sequence[StepRecord]]) -> DemoSummary:
-    """Count what is in a set of episodes."""
-    lengths = [len(records) for records in episodes]
-    steps = [record for records in episodes for record in records]
-    return DemoSummary(
-        episodes=len(episodes),
-        successes=sum(bool(e) and e[-1].rewards.get("success", 0.0) > 0.5 for e in episodes),
-        steps=len(steps),
-        shortest=min(lengths, default=0),
-        longest=max(lengths, default=0),
-        sources=dict(Counter(record.source.name.lower() for record in steps)),
-        interventions=sum(record.intervention for record in steps),
-    )
 
 
 def _difference(got: StateSpec, expected: StateSpec) -> str:

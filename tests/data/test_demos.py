@@ -8,7 +8,7 @@ import pytest
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import Part, StateSpec
 from robot_rl.core.transition import Source
-from robot_rl.data.demos import load_demos, read_demos, summarise
+from robot_rl.data.demos import load_demos, read_demos
 from robot_rl.data.episode_log import EpisodeWriter
 from robot_rl.data.replay import ReplayBuffer
 from tests.data.episodes import META, SPEC, TASK, episode, same
@@ -39,17 +39,6 @@ def test_a_folder_is_read_in_order_and_to_the_bit(folder: Path) -> None:
 def test_a_single_file_is_read_with_its_header(folder: Path) -> None:
     [only] = read_demos(folder / "0001.mcap", SPEC, TASK)
     assert only.meta.run_id == "run" and len(only.records) == 5 and not only.success
-
-
-def test_the_summary_counts(folder: Path) -> None:
-    summary = summarise(load_demos(folder, SPEC, TASK))
-    assert (summary.episodes, summary.successes, summary.steps) == (2, 1, 8)
-    assert (summary.shortest, summary.longest, summary.mean_length) == (3, 5, 4.0)
-    assert summary.sources == {"scripted": 6, "operator": 2} and summary.interventions == 2
-    assert str(summary) == (
-        "2 episodes, 1 successful, 8 steps (mean 4.0, 3-5); steps by source: operator 2, scripted 6"
-    )
-    assert str(summarise([])) == "0 episodes, 0 successful, 0 steps (mean 0.0, 0-0); steps by source: none"
 
 
 def test_another_task_is_refused(folder: Path) -> None:

@@ -24,7 +24,7 @@ class Hello:
         host: name of its machine.
         last: place of the last record it has sent, None before the first.
         state_checksum: of its environment's state layout, empty until the environment is open.
-        waited_s: how long it has waited for the learner so far in this session.
+        waited_s: how long this process of it has waited for the learner so far.
     """
 
     run_id: str
