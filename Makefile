@@ -3,6 +3,7 @@
 #   make test      all checks but the slow ones (what CI runs)                     make test-all   the slow ones too
 #   make quick     the inner loop: lint and the fast tests                         make check      lint, format and types only
 #   make faults    break processes, disks and networks on purpose, write docs/reliability.md (half an hour, best as root)
+#   make faults-cell  break a live cell over ROS 2 on purpose, write its table into docs/safety.md (ten minutes)
 #   make results   the five-seed study of docs/results (hours)                     make clean      remove what was built
 
 SHELL := /bin/sh
@@ -16,10 +17,10 @@ THOROUGH := learning runtime cli test_wheel.py
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types check quick test test-all faults demo demo-pick demo-peg results clean
+.PHONY: help setup lint types check quick test test-all faults faults-cell demo demo-pick demo-peg results clean
 
 help:
-	@sed -n '2,6s/^#   //p' Makefile
+	@sed -n '2,7s/^#   //p' Makefile
 
 setup:
 	@scripts/setup.sh
@@ -51,6 +52,13 @@ PARTS ?=
 faults: setup
 	@echo "== tools and fuzzing"; $(PYTEST) -m faults tests/faults
 	@echo "== faults"; $(BIN)/python -m tests.faults.run $(PARTS) --minutes $(MINUTES) --kills $(KILLS)
+
+# How often each fault; CASES names some of them, see tests/faults/cell_run.py.
+TIMES ?= 3
+CASES ?=
+
+faults-cell: setup
+	@echo "== faults of a live cell"; $(BIN)/python -m tests.faults.cell_run $(CASES) --times $(TIMES)
 
 demo: demo-pick demo-peg
 

@@ -3,22 +3,21 @@
 A pure class without clock, threads or input and output: every call is given the time, so a node, a loop in a process
 and a test drive it alike. Call `SafetyArbiter.tick` at a steady rate and send what it returns to the arm; hand commands
 to `submit` as they arrive. No input raises: what is wrong with it is a verdict, an answer or a latched fault.
-
-`docs/safety.md` shows the layers, the modes and the faults. Research software, not safety rated.
+`docs/safety.md` shows layers, modes and faults. Research software, not safety rated.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping
 
 from robot_rl.controllers.arbiter_commands import Command, CommandDesk, Verdict
-from robot_rl.controllers.arbiter_config import ArbiterConfig
+from robot_rl.controllers.arbiter_config import ArbiterConfig, check_change
 from robot_rl.controllers.arbiter_modes import Answer, Event, Fault, Mode, ModeLatch, Output
-from robot_rl.controllers.arbiter_readings import ArmWatch, Measurement, RobotMode
+from robot_rl.controllers.arbiter_readings import ArmWatch, Measurement, Reading, RobotMode
+from robot_rl.controllers.arbiter_recovery import ReflexRecovery, is_same_collision
+from robot_rl.controllers.arbiter_target import next_target
 from robot_rl.controllers.guards import CommandState
-from robot_rl.controllers.safety import limit_target
 from robot_rl.core.types import Array
 
 __all__ = [
@@ -33,8 +32,6 @@ __all__ = [
     "SafetyArbiter",
     "Verdict",
 ]
-
-_HOUR_S = 3600.0
 
 
 class SafetyArbiter:
@@ -52,7 +49,10 @@ class SafetyArbiter:
         0.4525
 
     Args:
-        config: limits and times.
+        config: limits and times; `configure` changes them.
+
+    Attributes:
+        estop: whether the e-stop signal is on.
     """
 
     def __init__(self, config: ArbiterConfig | None = None) -> None:
@@ -62,14 +62,23 @@ class SafetyArbiter:
         self._arm = ArmWatch(self.config)
         self._now_s = self._tick_s = self._home_s = -math.inf
         self._target: Array | None = None
-        self._estop = self._auto_granted = False
-        self._reflexes = 0
-        self._auto_s: deque[float] = deque()
+        self.estop = False
+        self._recovery = ReflexRecovery()
 
     @property
     def mode(self) -> Mode:
         """What the arm may do now."""
         return self._latch.mode
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Latched now, the oldest first."""
+        return self._latch.faults
+
+    @property
+    def reading(self) -> Reading | None:
+        """Last good reading of the arm."""
+        return self._arm.reading
 
     @property
     def history(self) -> tuple[Fault, ...]:
@@ -79,7 +88,18 @@ class SafetyArbiter:
     @property
     def counts(self) -> Mapping[str, int]:
         """Since the start: commands by verdict, ``reflex``es of the robot."""
-        return {**self._desk.counts, "reflex": self._reflexes}
+        return {**self._desk.counts, "reflex": self._recovery.reflexes}
+
+    def configure(self, config: ArbiterConfig) -> None:
+        """Go on with other limits and times; mode, faults, commander and target stay.
+
+        Raises:
+            ConfigError: as `check_change`; nothing changed.
+        """
+        check_change(self.config, config, self._target if self._latch.enabled else None)
+        self.config = config
+        self._desk.configure(config)
+        self._arm.configure(config)
 
     def enable(self, t_s: float) -> Answer:
         """Let the arm move; it holds where it is until the next command. Refused while anything is wrong with it."""
@@ -100,13 +120,13 @@ class SafetyArbiter:
     def set_estop(self, t_s: float, *, pressed: bool) -> Answer:
         """The level of an e-stop signal; while it is on, `recover` is refused."""
         self._advance(t_s)
-        self._estop = pressed
+        self.estop = pressed
         return self._stop("estop", "the e-stop signal is on") if pressed else Answer(True, "the e-stop signal is off")
 
     def recover(self, t_s: float) -> Answer:
         """Clear faults and stops. Nothing moves: the arbiter is disabled afterwards."""
         self._advance(t_s)
-        if self._estop:
+        if self.estop:
             return Answer(False, "cannot recover: the e-stop signal is still on")
         if self._arm.reading is not None and self._arm.reading.robot_mode is RobotMode.USER_STOPPED:
             return Answer(False, "cannot recover: the robot's user stop is still pressed")
@@ -124,13 +144,13 @@ class SafetyArbiter:
             self._desk.free(self._now_s)
         return answer
 
-    def home_finished(self, t_s: float, *, arrived: bool) -> Answer:
-        """The motion home ended; having failed is a fault."""
+    def home_finished(self, t_s: float, *, arrived: bool, reason: str = "the driver says so") -> Answer:
+        """The motion home ended; having failed is a fault, with its reason."""
         self._advance(t_s)
         if arrived or self.mode is not Mode.HOMING:
             return self._hold_here(Event.HOMED)
-        self._fault("home_failed", "the driver says that it could not move home")
-        return Answer(False, "the motion home failed")
+        self._fault("home_failed", f"the motion home failed: {reason}")
+        return Answer(False, f"the motion home failed: {reason}")
 
     def submit(self, t_s: float, command: Command) -> Verdict:
         """Take a command in; the next ticks follow it if it is accepted. Anything else leaves the target alone."""
@@ -148,11 +168,11 @@ class SafetyArbiter:
             self._move(Event.COMMAND)
         return verdict
 
-    def release(self, t_s: float, role: str, source: str) -> Answer:
-        """The commander in charge lets go: the arm holds until anyone sends a command that was made after this."""
+    def release(self, t_s: float, role: str, source: str | None = None) -> Answer:
+        """Who is in charge, of any source if None, lets go: the arm holds until anyone sends a command made later."""
         self._advance(t_s)
         if not self._desk.release(role, source, self._now_s):
-            return Answer(False, f"{source!r} as {role!r} is not in charge")
+            return Answer(False, f"{role!r} is not in charge" if source is None else f"{source!r} as {role!r} is not")
         self._move(Event.PAUSE)
         return Answer(True, f"{role!r} released the arm")
 
@@ -166,8 +186,7 @@ class SafetyArbiter:
         self._advance(t_s)
         period_s, self._tick_s = self._now_s - self._tick_s, self._now_s
         self._watch(measurement)
-        recover_robot = self._recover_reflex()
-        limited = self._choose(period_s)
+        recover_robot, limited = self._recover_reflex(), self._choose(period_s)
         shown = None if self.mode is Mode.HOMING else self._target
         return Output(self.mode, shown, self._latch.faults, limited, self._desk.in_charge, recover_robot)
 
@@ -187,6 +206,8 @@ class SafetyArbiter:
         if measurement is not None:
             for name, reason in self._arm.take(measurement, self._now_s, watch_force=self._latch.enabled):
                 self._fault(name, reason)
+        if self.mode is Mode.FAULT and is_same_collision(self.faults, self._arm.fresh(self._now_s), self._now_s):
+            self._fault("reflex", "the robot stopped itself in the collision that broke the force limit")
         if self._arm.reading is not None and self._arm.reading.robot_mode is RobotMode.USER_STOPPED:
             self._stop("user_stop", "the robot's user stop is pressed")
         self._check_silence()
@@ -211,8 +232,7 @@ class SafetyArbiter:
 
     def _recover_reflex(self) -> bool:
         """Whether to ask the robot for its error recovery; once it is ready again, hold where it is."""
-        alone = {fault.name for fault in self._latch.faults} == {"reflex"}
-        if not (self._auto_granted and alone and self.mode is Mode.FAULT):
+        if self.mode is not Mode.FAULT or not self._recovery.wanted(self.faults):
             return False
         if self._arm.complaints(self._now_s, in_workspace=True):
             return True
@@ -222,19 +242,13 @@ class SafetyArbiter:
 
     def _choose(self, period_s: float) -> frozenset[str]:
         """The next target, and the layers that acted on it."""
-        reading, target = self._arm.reading, self._target
-        if reading is None:
+        if (reading := self._arm.reading) is None:
             return frozenset()
-        measured = reading.pose_base_tcp
-        if target is None or self.mode is Mode.HOMING:
-            self._set_target(measured)
-            return frozenset()
-        if not self._latch.enabled:
-            # A frozen target is dragged along by an arm that is pushed away, so that it never springs back far.
-            self._set_target(limit_target(target, target, measured, self.config.leash).pose)
-            return frozenset()
+        # Disabled, an arm that is moved quickly, by hand or to the start by a simulation, takes its target along.
+        carried = self.mode is Mode.DISABLED and self._arm.moved and self._arm.fresh(self._now_s) is not None
         wish = self._desk.wish if self.mode is Mode.ACTIVE else None
-        limited = limit_target(target if wish is None else wish, target, measured, self.config.limits(period_s))
+        previous = None if carried else self._target
+        limited = next_target(self.mode, previous, reading.pose_base_tcp, wish, period_s, self.config)
         self._set_target(limited.pose)
         held = {"joint_margin"} if self._arm.near_joint_limit else {"command_age"} if self._desk.in_charge else set()
         return limited.active | (held if self.mode is Mode.HOLDING else set())
@@ -251,21 +265,11 @@ class SafetyArbiter:
 
     def _fault(self, name: str, reason: str) -> None:
         """Note a fault where faults count, and freeze."""
-        if not self._latch.allows(Event.FAULT):
-            return
-        if name == "reflex":
-            self._reflexes += 1
-            self._grant_recovery()
-        self._latch.note(Fault(name, self._now_s, reason))
-        self._freeze(Event.FAULT)
-
-    def _grant_recovery(self) -> None:
-        """Counted when the reflex happens, so that a recovery that fails is used up too."""
-        while self._auto_s and self._now_s - self._auto_s[0] >= _HOUR_S:
-            self._auto_s.popleft()
-        self._auto_granted = len(self._auto_s) < self.config.auto_recoveries_per_hour
-        if self._auto_granted:
-            self._auto_s.append(self._now_s)
+        if self._latch.allows(Event.FAULT):
+            if name == "reflex":
+                self._recovery.count(self._now_s, self.config.auto_recoveries_per_hour)
+            self._latch.note(Fault(name, self._now_s, reason))
+            self._freeze(Event.FAULT)
 
     def _stop(self, name: str, reason: str) -> Answer:
         self._latch.note(Fault(name, self._now_s, reason))

@@ -108,6 +108,11 @@ class CommandDesk:
         """How many commands got which verdict since the start."""
         return dict(self._counts)
 
+    def configure(self, config: ArbiterConfig) -> None:
+        """Go on with other times; the roles are the same."""
+        self._config = config
+        self._watchdog.hold_after_s, self._watchdog.fault_after_s = config.hold_after_s, config.fault_after_s
+
     def forget(self, t_s: float) -> None:
         """As `free`, and nothing is known of any commander."""
         self._roles = {role: _Role() for role in self._config.roles}
@@ -121,10 +126,10 @@ class CommandDesk:
         self._not_before_s = t_s
         self._watchdog.recover()
 
-    def release(self, role: str, source: str, t_s: float) -> bool:
-        """A commander lets go; False if it is not in charge."""
+    def release(self, role: str, source: str | None, t_s: float) -> bool:
+        """A commander lets go, whichever has the role if `source` is None; False if it is not in charge."""
         known = self._roles.get(role)
-        if known is None or self._in_charge != role or known.source != source:
+        if known is None or self._in_charge != role or source not in (None, known.source):
             return False
         known.source = None
         self.free(t_s)

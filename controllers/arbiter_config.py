@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
-from robot_rl.controllers.safety import TargetLimits
+from robot_rl.controllers.safety import TargetLimits, limit_target
 from robot_rl.core.config import Range, check_ranges
 from robot_rl.core.errors import ConfigError
+from robot_rl.core.types import Array
 
 _Positive = Range(1e-6, 1e6)
 
@@ -132,4 +133,25 @@ class ArbiterConfig:
             slew_rad=self.slew_rad_s * period_s,
             reach_m=self.reach_m,
             reach_rad=self.reach_rad,
+        )
+
+
+def check_change(before: ArbiterConfig, after: ArbiterConfig, pose_base_tcp: Array | None) -> None:
+    """Check that an arbiter can change its configuration while it runs.
+
+    Args:
+        before: configuration now.
+        after: configuration from now on.
+        pose_base_tcp: target of an arm that may move ``[7]``; it must not jump into another workspace.
+
+    Raises:
+        ConfigError: roles, frame or number of joints differ, or the target is outside of the new workspace.
+    """
+    kept = [(c.roles, c.frame_id, len(c.q_min_rad)) for c in (before, after)]
+    if kept[0] != kept[1]:
+        raise ConfigError(f"roles, frame and number of joints were {kept[0]}, got {kept[1]}: start the arbiter anew")
+    pose = pose_base_tcp
+    if pose is not None and limit_target(pose, pose, pose, after.workspace).active:
+        raise ConfigError(
+            f"the target at {pose.round(3).tolist()} is outside of the new workspace: disable or move the arm first"
         )

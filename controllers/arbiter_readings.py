@@ -16,6 +16,8 @@ from robot_rl.controllers.safety import check_pose, limit_target
 from robot_rl.core.errors import DeviceError
 from robot_rl.core.types import Array
 
+_MOVED_M, _MOVED_RAD = 0.001, 0.01
+
 
 class RobotMode(Enum):
     """What the robot itself says about whether it takes commands."""
@@ -70,6 +72,22 @@ class ArmWatch:
         self._force = ForceGuard(config.max_force_n, config.max_torque_nm, config.force_cutoff_hz)
         self.reading: Reading | None = None
         self.near_joint_limit = False
+        self._before: Reading | None = None
+
+    def configure(self, config: ArbiterConfig) -> None:
+        """Go on with other limits; the low-passed force stays."""
+        self._config = config
+        self._force.max_force_n, self._force.max_torque_nm = config.max_force_n, config.max_torque_nm
+        self._force.cutoff_hz = config.force_cutoff_hz
+
+    @property
+    def moved(self) -> bool:
+        """Whether the arm moved further between the last two readings than one that is held ever does."""
+        before, reading = self._before, self.reading
+        if before is None or reading is None:
+            return False
+        far = bool(np.abs(reading.pose_base_tcp[:3] - before.pose_base_tcp[:3]).max() > _MOVED_M)
+        return far or se3.quat_angle(reading.pose_base_tcp[3:], before.pose_base_tcp[3:]) > _MOVED_RAD
 
     def fresh(self, t_s: float) -> Reading | None:
         """The last good reading, unless it is too old."""
@@ -89,7 +107,7 @@ class ArmWatch:
         last = self.reading
         if last is not None and reading.t_s <= last.t_s:
             return []
-        self.reading = reading
+        self._before, self.reading = last, reading
         if not watch_force:
             return []
         fault = self._force.update(reading.wrench_tcp, reading.t_s - last.t_s if last else 0.0)

@@ -1,25 +1,29 @@
-"""Environments by name: on the simulated cell here, on other cells by passing their devices to `CellEnv`."""
+"""Environments by name: on the simulation in this process, or on a cell that runs by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from robot_rl.core.cells import IN_PROCESS
+from robot_rl.core.errors import ConfigError
 from robot_rl.core.imperfections import Imperfections, read_imperfections
 from robot_rl.core.types import Image
-from robot_rl.envs.cell_env import CellEnv, EnvOptions
+from robot_rl.envs.cell_env import CellEnv
 from robot_rl.envs.experts import CorrectorStyle, ExpertStyle, ScriptedCorrector, ScriptedExpert
+from robot_rl.envs.graph_cell import describe_cell, open_graph_cell
+from robot_rl.envs.options import EnvOptions, split_options
 from robot_rl.envs.tasks import TASKS, check_options, make_task
 from robot_rl.hardware.imperfect import imperfect_cell
 from robot_rl.hardware.mujoco.cell import MujocoCell
 from robot_rl.hardware.mujoco.devices import make_sim_cell
 from robot_rl.hardware.mujoco.render import Renderer
 
-ENV_OPTIONS = frozenset(f.name for f in fields(EnvOptions))
+IMAGE_SIZE = (128, 128)
 
 
 class CellView:
@@ -41,8 +45,9 @@ class CellView:
 def make_env(
     task: str,
     *,
+    cell: str | Path = IN_PROCESS,
     cameras: tuple[str, ...] = (),
-    image_size: tuple[int, int] = (128, 128),
+    image_size: tuple[int, int] | None = None,
     render_mode: str | None = None,
     render_camera: str = "overview",
     render_size: tuple[int, int] = (480, 640),
@@ -50,30 +55,50 @@ def make_env(
     imperfections: Imperfections | Mapping[str, Any] | str = "none",
     **options: Any,
 ) -> CellEnv:
-    """A task on the simulated cell.
+    """A task on a cell.
 
     Args:
         task: see `robot_rl.envs.task_names`.
-        cameras: pictures in the observation: any of ``wrist``, ``side``, ``overview``.
-        image_size: (height, width) of these.
-        render_mode: ``rgb_array`` to make `render()` answer pictures.
+        cell: ``sim`` for the simulation in this process, in lock-step; ``ros`` for the same as ROS 2 nodes in real
+            time; otherwise another bundled cell or the path of a cell's YAML. A simulated cell that does not run is
+            started for as long as the environment lives.
+        cameras: pictures in the observation: any of ``wrist``, ``side``, ``overview``, or of those in the YAML.
+        image_size: (height, width) of these, by default 128 x 128; that of another cell is in its YAML.
+        render_mode: ``rgb_array`` to make `render()` answer pictures of the simulation in this process.
         render_camera: which camera `render()` shows.
         render_size: (height, width) of these pictures.
         render_shadows: shadows and anti-aliasing in these pictures.
-        imperfections: latency, loss and noise of the devices: a preset's name, the settings, or their fields.
+        imperfections: latency, loss and noise of the devices: a preset's name, the settings, or their fields; those of
+            another cell are in its YAML.
         options: fields of the task and of `EnvOptions`.
 
     Raises:
-        ConfigError: unknown task, option or preset.
-        DeviceError: unknown camera.
+        ConfigError: unknown task, option, preset or cell, or an option that the cell's YAML decides.
+        DeviceError: unknown camera, or the cell does not run or answer.
     """
-    run_options = {k: v for k, v in options.items() if k in ENV_OPTIONS}
+    run_options, task_options = split_options(options)
     check_options("the environment", EnvOptions, run_options)
     env_options = EnvOptions(**run_options)
-    built = make_task(task, **{k: v for k, v in options.items() if k not in ENV_OPTIONS})
-    cell, sim = make_sim_cell(built.objects, built.impedance, cameras, image_size)
+    built, imperfect = make_task(task, **task_options), read_imperfections(imperfections)
+    if str(cell) != IN_PROCESS:
+        _check_left_to_the_cell(cell, image_size, render_mode, imperfect)
+        joined, started = open_graph_cell(*describe_cell(cell, task, task_options), built, cameras)
+        return CellEnv(joined, built, env_options, resources=(started,))
+    made, sim = make_sim_cell(built.objects, built.impedance, cameras, image_size or IMAGE_SIZE)
     view = CellView(sim, render_camera, render_size, beautiful=render_shadows) if render_mode == "rgb_array" else None
-    return CellEnv(imperfect_cell(cell, read_imperfections(imperfections)), built, env_options, view)
+    return CellEnv(imperfect_cell(made, imperfect), built, env_options, view)
+
+
+def _check_left_to_the_cell(
+    cell: str | Path, image_size: tuple[int, int] | None, render_mode: str | None, imperfections: Imperfections
+) -> None:
+    for wrong, why in (
+        (image_size is not None, "image_size is decided by cameras.<name>.image_size in its YAML"),
+        (not imperfections.off, "imperfections are in its YAML, where it is simulated"),
+        (render_mode is not None, "nothing here can render it: read one of its cameras, or use the cell sim"),
+    ):
+        if wrong:
+            raise ConfigError(f"the cell {cell} is outside this process: {why}")
 
 
 def make_expert(env: CellEnv, rng: np.random.Generator, style: ExpertStyle | None = None) -> ScriptedExpert:

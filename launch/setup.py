@@ -1,4 +1,4 @@
-"""Installs the launch files as the ROS 2 package robot_rl when built by colcon.
+"""Installs launch files and executables as the ROS 2 package robot_rl when built by colcon.
 
 The Python code comes from the pip package robot-rl; this distribution has another name so that the metadata of the
 two never hide one another.
@@ -19,6 +19,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/launch", glob("*.launch.py")),
+        (f"lib/{PACKAGE}", glob("bin/*")),
     ],
     license="Apache-2.0",
     zip_safe=True,

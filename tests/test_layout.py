@@ -31,8 +31,14 @@ MAY_IMPORT = {
     "testing": {"core"},
     "agents": {"core", "data", "policies"},
 }
-# What the robot PC runs must work without these, so that it need not install them.
+# What the robot PC runs must work without these, so that it need not install them; its nodes need ROS 2 alone.
 HEAVY = {"jax", "jaxlib", "flax", "optax", "torch", "rclpy"}
+ROS = re.compile(r"hardware/ros/")
+ROS_LIBRARIES = {"rclpy", "rcl_interfaces", "builtin_interfaces", "lifecycle_msgs", "std_srvs"} | {
+    f"{kind}_msgs" for kind in ("diagnostic", "geometry", "sensor", "std", "trajectory")
+}
+# Of a robot's own ROS 2 workspace, where that is what drives it; no package index has them.
+ROBOT_WORKSPACE = {"controller_manager_msgs", "franka_msgs"}
 LIGHT = ("controllers", "core", "data", "envs", "hardware", "policies", "testing")
 JAX = {"jax", "jaxlib", "flax", "optax"}
 JAX_MODULES = re.compile(r"robot_rl/agents/|robot_rl/runtime/learner/learner")
@@ -167,9 +173,13 @@ def test_what_the_robot_pc_runs_imports_no_heavy_library() -> None:
     wrong = [
         f"{relative(path)} imports {sorted(heavy)}"
         for path in package_files()
-        if package_of(path) in LIGHT and (heavy := top(imports(parse(path), module_level=True)) & HEAVY)
+        if package_of(path) in LIGHT and (heavy := top(imports(parse(path), module_level=True)) & heavy_for(path))
     ]
     assert not wrong
+
+
+def heavy_for(path: Path) -> set[str]:
+    return HEAVY - {"rclpy"} if ROS.match(relative(path)) else HEAVY
 
 
 def test_jax_is_imported_only_where_learning_happens() -> None:
@@ -181,12 +191,26 @@ def test_jax_is_imported_only_where_learning_happens() -> None:
     assert not wrong
 
 
-def test_torch_and_rclpy_are_imported_nowhere() -> None:
+def test_torch_is_imported_nowhere() -> None:
     wrong = [
         relative(path)
         for path in package_files()
-        if top(imports(parse(path), module_level=False)) & {"torch", "torchvision", "rclpy"}
+        if top(imports(parse(path), module_level=False)) & {"torch", "torchvision"}
     ]
+    assert not wrong
+
+
+def test_ros_is_imported_only_by_nodes_and_their_clients() -> None:
+    """Everything else works where ROS 2 is not installed; other modules load those lazily."""
+    ros = ROS_LIBRARIES | ROBOT_WORKSPACE
+    wrong = []
+    for path in package_files():
+        outside = not ROS.match(relative(path))
+        if outside and top(imports(parse(path), module_level=False)) & ros:
+            wrong.append(f"{relative(path)} imports ROS 2")
+        loaded = imports(parse(path), module_level=True)
+        if outside and any(re.match(r"robot_rl\.hardware\.ros\.(?!names|interface)", name) for name in loaded):
+            wrong.append(f"{relative(path)} loads a node")
     assert not wrong
 
 
@@ -256,10 +280,16 @@ def test_every_imported_library_is_declared() -> None:
     """What happens to be installed because another library needs it may be gone tomorrow."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = project["dependencies"] + extras["exchange"] + extras["bench"]
+    of_code = ("exchange", "bench", "franka", "realsense", "spacemouse")
+    declared = project["dependencies"] + [d for e in of_code for d in extras[e]]
     names = {re.split(r"[\[<>=! ]", d)[0].lower() for d in declared} | {"robot_rl"}
-    modules = {"pyyaml": "yaml", "pyzmq": "zmq", "pillow": "pil", "numba": "llvmlite", "grpcio": "grpc"}
+    modules = {
+        "pyyaml": "yaml", "pyzmq": "zmq", "pillow": "pil", "numba": "llvmlite", "grpcio": "grpc",
+        "franky-control": "franky",
+    }  # fmt: skip
     allowed = names | {modules[n] for n in names & modules.keys()}
+    if {"ros-rclpy", "ros-kilted-common-interfaces"} <= {d.split(";")[0].split(">")[0] for d in extras["ros"]}:
+        allowed |= ROS_LIBRARIES | ROBOT_WORKSPACE
     wrong = {
         f"{relative(path)} imports {name}"
         for path in package_files()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+AMENT_FILES = [
+    "share/ament_index/resource_index/packages/robot_rl",
+    "share/robot_rl/package.xml",
+    *(f"share/robot_rl/launch/{p.name}" for p in (ROOT / "launch").glob("*.launch.py")),
+    *(f"lib/robot_rl/{p.name}" for p in (ROOT / "launch" / "bin").iterdir()),
+]
 
 pytestmark = pytest.mark.slow
 
@@ -37,11 +44,18 @@ def test_nothing_generic_is_installed(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0].split("-")[0] for n in names} == {"robot_rl"}
     data = [n.split(".data/data/")[1] for n in names if ".data/data/" in n]
-    assert sorted(data) == [
-        "share/ament_index/resource_index/packages/robot_rl",
-        "share/robot_rl/launch/train.launch.py",
-        "share/robot_rl/package.xml",
-    ]
+    assert sorted(data) == sorted(AMENT_FILES)
+
+
+def test_a_virtual_environment_is_an_ament_prefix(wheel: Path, tmp_path: Path) -> None:
+    """What `ros2 launch` and `ros2 run` look for lies where they look, and can be run."""
+    prefix = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", str(prefix), cwd=tmp_path)
+    python = str(prefix / "bin" / "python")
+    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", str(wheel), cwd=tmp_path)
+    assert all((prefix / name).is_file() for name in AMENT_FILES)
+    for name in (n for n in AMENT_FILES if n.startswith("lib/")):
+        assert os.access(prefix / name, os.X_OK), name
 
 
 def test_every_module_and_data_file_is_in_it(wheel: Path) -> None:

@@ -1,6 +1,7 @@
-"""Faults on request: one line of text in, one line back, on a loopback port.
+"""What the emulated cell can be told beside the robot's protocol: faults, and where the objects are.
 
-``nc 127.0.0.1 1339`` and ``help`` list the lines. Every answer begins with ``ok`` or ``error``.
+One line of text in, one line back; `robot_rl.hardware.fci.fault_port` takes them. ``nc 127.0.0.1 1339`` and ``help``
+list the lines. Every answer begins with ``ok`` or ``error``.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robot_rl.controllers.safety import check_pose
 from robot_rl.core.errors import ConfigError, RobotRlError, unknown_name
 from robot_rl.hardware.fci.controller import Controller
 from robot_rl.hardware.fci.gripper import Hand
-from robot_rl.hardware.fci.line import Line
 from robot_rl.hardware.fci.messages import ERRORS
 
 FAULT_PORT = 1339
-MAX_LINE_BYTES = 1000
 
 
 @dataclass
@@ -63,6 +63,8 @@ class FaultDesk:
             "hang-up": ("hang-up  close the client's connection", self._hang_up),
             "strict": ("strict on|off  keep 1 kHz whether or not commands come", self._strict),
             "jam": ("jam on|off  the fingers do not move", self._jam),
+            "objects": ("objects  names and poses x y z qx qy qz qw in the base frame", self._list_objects),
+            "place": ("place NAME X Y Z QX QY QZ QW  put an object there, at rest", self._place),
             "home": ("home  arm, fingers and objects back to the start", self._go_home),
         }
 
@@ -133,52 +135,18 @@ class FaultDesk:
     def _jam(self, words: list[str]) -> None:
         self._hand.jammed = _switch(words)
 
+    def _list_objects(self, words: list[str]) -> str:
+        poses = self._controller.plant.object_poses()
+        return "; ".join(f"{name} {' '.join(repr(v) for v in pose.tolist())}" for name, pose in poses.items())
+
+    def _place(self, words: list[str]) -> None:
+        name, *numbers = words
+        if len(numbers) != 7:
+            raise ValueError
+        self._controller.plant.place(name, check_pose([float(number) for number in numbers]))
+
     def _go_home(self, words: list[str]) -> None:
         self._home()
-
-
-class FaultPort:
-    """Takes the lines from one client at a time.
-
-    Args:
-        desk: that carries them out.
-        address: to listen at.
-        port: 0 takes a free one.
-
-    Raises:
-        DeviceError: the address or port cannot be had.
-    """
-
-    def __init__(self, desk: FaultDesk, address: str, port: int = FAULT_PORT) -> None:
-        self._desk = desk
-        self._line = Line(address, port)
-
-    @property
-    def port(self) -> int:
-        """Where lines are taken."""
-        return self._line.port
-
-    def tick(self, ticks: int) -> None:
-        """Answer what has come, every 5 ms, and end what is over."""
-        self._desk.tick()
-        if ticks % 5 == 0:
-            self.serve()
-
-    def serve(self) -> None:
-        """Answer what has come."""
-        if not self._line.poll():
-            return
-        received = self._line.received
-        while (end := received.find(b"\n")) >= 0:
-            text = received[:end].decode(errors="replace")
-            del received[: end + 1]
-            self._line.send(f"{self._desk.do(text)}\n".encode())
-        if len(received) > MAX_LINE_BYTES:
-            self._line.hang_up()
-
-    def close(self) -> None:
-        """Hang up and stop listening."""
-        self._line.close()
 
 
 def _switch(words: list[str]) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import mujoco
 import numpy as np
 
+from robot_rl.core.errors import ConfigError, unknown_name
 from robot_rl.core.scene import SceneObject
 from robot_rl.core.types import Array
 from robot_rl.hardware.fci.urdf import FLANGE_M
@@ -110,16 +111,34 @@ class ArmPlant:
             data.joint(f"finger_{side}").qpos[0] = gripper_width_m / 2
         data.actuator(panda.GRIPPER_ACTUATOR).ctrl[0] = gripper_width_m
         for name, pose in (object_poses or {}).items():
-            wxyz = pose[[6, 3, 4, 5]]
-            if self._objects[name].mount == "free":
-                data.joint(f"{name}_free").qpos[:] = [*pose[:3], *wxyz]
-            elif self._objects[name].mount == "fixture":
-                mocap = self.model.body(name).mocapid[0]
-                data.mocap_pos[mocap], data.mocap_quat[mocap] = pose[:3], wxyz
+            if self._objects[name].mount != "hand":
+                self._write_pose(name, pose)
         self.push(np.zeros(6))
         mujoco.mj_forward(self.model, data)
         self.tau_ext_nm[:] = 0.0
         self._read()
+
+    def object_poses(self) -> dict[str, Array]:
+        """`pose_base_object` ``[7]`` by name."""
+        bodies = {name: self.data.body(name) for name in self._objects}
+        return {name: np.concatenate([body.xpos, body.xquat[[1, 2, 3, 0]]]) for name, body in bodies.items()}
+
+    def place(self, name: str, pose_base_object: Array) -> None:
+        """Put an object somewhere, at rest.
+
+        Args:
+            name: of it.
+            pose_base_object: ``[7]``, its quaternion of unit length.
+
+        Raises:
+            ConfigError: there is no such object, or the hand holds it rigidly.
+        """
+        if name not in self._objects:
+            raise ConfigError(unknown_name("object", name, self._objects))
+        if self._objects[name].mount == "hand":
+            raise ConfigError(f"object {name!r} is held by the hand and cannot be placed")
+        self._write_pose(name, pose_base_object)
+        mujoco.mj_forward(self.model, self.data)
 
     def step(self, torque_nm: Array) -> None:
         """Advance by one millisecond.
@@ -155,6 +174,15 @@ class ArmPlant:
         """Let the world push the end effector from now on: force and torque in base axes ``[6]``; zeros end it."""
         self.push_n[:] = wrench_n
         self.data.xfrc_applied[self._hand] = 0.0
+
+    def _write_pose(self, name: str, pose: Array) -> None:
+        wxyz = pose[[6, 3, 4, 5]]
+        if self._objects[name].mount == "free":
+            joint = self.data.joint(f"{name}_free")
+            joint.qpos[:], joint.qvel[:] = [*pose[:3], *wxyz], 0.0
+        else:
+            mocap = self.model.body(name).mocapid[0]
+            self.data.mocap_pos[mocap], self.data.mocap_quat[mocap] = pose[:3], wxyz
 
     def _apply_push(self) -> None:
         arm = self.O_T_EE[:3, 3] - self.data.xipos[self._hand]

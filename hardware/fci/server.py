@@ -16,7 +16,8 @@ import numpy as np
 from robot_rl.core.errors import ConfigError
 from robot_rl.core.types import Array
 from robot_rl.hardware.fci.controller import Controller
-from robot_rl.hardware.fci.faults import FAULT_PORT, FaultDesk, FaultPort, NetworkFaults
+from robot_rl.hardware.fci.fault_port import FaultPort
+from robot_rl.hardware.fci.faults import FAULT_PORT, FaultDesk, NetworkFaults
 from robot_rl.hardware.fci.gripper import HAND_PORT, Hand, HandServer
 from robot_rl.hardware.fci.line import Line
 from robot_rl.hardware.fci.messages import (
@@ -116,8 +117,8 @@ class FciServer:
             opened.append(self._line.close)
             self._hand_server = HandServer(self._hand, o.address, o.hand_port)
             opened.append(self._hand_server.close)
-            desk = FaultDesk(self._controller, self._hand, self._network, self._go_home)
-            self._fault_port = FaultPort(desk, o.address, o.fault_port)
+            self._faults = FaultDesk(self._controller, self._hand, self._network, self._go_home)
+            self._fault_port = FaultPort(self._faults.do, o.address, o.fault_port)
         except Exception:
             for close in opened:
                 close()
@@ -149,6 +150,7 @@ class FciServer:
         self._controller.tick(command)
         self._tell_end()
         self._hand_server.tick(self._ticks)
+        self._faults.tick()
         self._fault_port.tick(self._ticks)
         self._tell_end()
         self._send_state()

@@ -62,4 +62,4 @@ def imperfect_cell(cell: Cell, settings: Imperfections) -> Cell:
     )
     connection = _Connection(cell.world, timeline, [arm, gripper, *cameras.values()])
     seen: dict[str, Camera] = {**cell.cameras, **cameras}
-    return Cell(arm, gripper, timeline, connection, seen, reseed=connection.reseed)
+    return Cell(arm, gripper, timeline, connection, seen, reseed=connection.reseed, lockstep=cell.lockstep)

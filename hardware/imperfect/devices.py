@@ -66,7 +66,7 @@ class ImperfectArm:
         target = check_pose(pose_base_tcp).copy()
         fault = self._arm.state().fault
         if fault is not None:
-            raise SafetyFault(f"the arm has latched {fault!r} and takes no target until it is recovered")
+            raise SafetyFault(f"the arm has latched {fault!r} and takes no target until it is recovered", fault)
         self._targets.send(target)
 
     def hold(self) -> None:

@@ -11,9 +11,10 @@ from robot_rl.cli.arguments import parse
 from robot_rl.core.errors import ConfigError
 
 DESCRIPTION = """\
-Act for a learner: open the task's environment here, run the newest policy, send what happens.
+Act for a learner: open the run's cell here, run the newest policy, send what happens.
 
-The configuration comes from the learner, so nothing of its run folder is needed. Every step is written to the spool
+The configuration comes from the learner, so nothing of its run folder is needed; if it names a cell's YAML, that file
+must be here. Every step is written to the spool
 before it is sent and stays there until the learner has it. SIGTERM and Ctrl-C end the episode and then the program.
 docs/network.md describes keys and faults.
 """
@@ -31,6 +32,7 @@ class ActArguments:
         spool_gb: how much may wait there before no new episode is begun, in GB.
         min_free_gb: how much of its disk stays free, in GB.
         patience_s: give up when the learner has been silent for so long, in seconds; by default never.
+        require_healthy: look at the cell first, as `robot-rl doctor CELL` does, and refuse if something is bad.
     """
 
     learner: str
@@ -40,6 +42,7 @@ class ActArguments:
     spool_gb: float = 20.0
     min_free_gb: float = 1.0
     patience_s: float = math.inf
+    require_healthy: bool = False
 
 
 def run(argv: Sequence[str]) -> int:
@@ -63,6 +66,7 @@ def run(argv: Sequence[str]) -> int:
         patience_s=a.patience_s,
         spool_limit_bytes=a.spool_gb * 1e9,
         min_free_bytes=a.min_free_gb * 1e9,
+        require_healthy=a.require_healthy,
     )
     with stop_on_signals() as stop:
         act(options, stop)

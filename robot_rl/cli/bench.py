@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from robot_rl.cli.arguments import parse
+from robot_rl.core.config import Range, check_ranges
 from robot_rl.core.errors import ConfigError
 
 Rows = list[dict[str, Any]]
@@ -23,17 +24,24 @@ class BenchArguments:
     Attributes:
         what: rates: environment steps per second; replay: batches drawn; update: gradient steps; transport: records
             and parameters between two processes, beside plain gRPC (needs grpcio: pip install 'robot-rl[bench]');
-            log: steps written, read and put into a replay, checkpoints; policy: one action in numpy.
+            log: steps written, read and put into a replay, checkpoints; policy: one action in numpy; cell: how
+            punctual control steps are on the simulated cell over ROS 2 with two cameras. All but the last by default.
         peer_python: interpreter of a second environment with gym-hil (rates) or sbx-rl (update), measured in the same
             run, round by round.
+        minutes: of control steps, for cell.
         json: also write the rows to this file.
     """
 
     what: Annotated[
-        tuple[Literal["rates", "replay", "update", "transport", "log", "policy"], ...], tyro.conf.Positional
+        tuple[Literal["rates", "replay", "update", "transport", "log", "policy", "cell"], ...], tyro.conf.Positional
     ] = ("rates", "replay", "update", "transport", "log", "policy")
     peer_python: Path | None = None
+    minutes: Annotated[float, Range(0.05, 1440.0)] = 10.0
     json: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -43,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     for name in arguments.what:
         print(f"== {name} ==", flush=True)
         try:
-            results[name] = BENCHES[name](arguments.peer_python)
+            results[name] = BENCHES[name](arguments)
         except ConfigError as e:
             print(f"left out: {e}", flush=True)
         else:
@@ -79,48 +87,55 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _rates(peer: Path | None) -> Rows:
+def _rates(a: BenchArguments) -> Rows:
     from robot_rl.runtime.bench.rates import env_rates
 
-    return env_rates(peer_python=peer)
+    return env_rates(peer_python=a.peer_python)
 
 
-def _replay(peer: Path | None) -> Rows:
+def _replay(a: BenchArguments) -> Rows:
     from robot_rl.data.bench import replay_bench
 
     return replay_bench()
 
 
-def _update(peer: Path | None) -> Rows:
+def _update(a: BenchArguments) -> Rows:
     from robot_rl.agents.bench import update_bench
 
-    rows: Rows = update_bench(peer_python=str(peer) if peer is not None else None)
+    rows: Rows = update_bench(peer_python=str(a.peer_python) if a.peer_python is not None else None)
     return rows
 
 
-def _transport(peer: Path | None) -> Rows:
+def _transport(a: BenchArguments) -> Rows:
     from robot_rl.runtime.bench.transport import transport_rates
 
     return transport_rates()
 
 
-def _log(peer: Path | None) -> Rows:
+def _log(a: BenchArguments) -> Rows:
     from robot_rl.runtime.bench.log import checkpoint_rates, log_rates
 
     return log_rates() + checkpoint_rates()
 
 
-def _policy(peer: Path | None) -> Rows:
+def _policy(a: BenchArguments) -> Rows:
     from robot_rl.runtime.bench.rates import policy_rates
 
     return policy_rates()
 
 
-BENCHES: dict[str, Callable[[Path | None], Rows]] = {
+def _cell(a: BenchArguments) -> Rows:
+    from robot_rl.runtime.bench.cell import cell_punctuality
+
+    return cell_punctuality(a.minutes)
+
+
+BENCHES: dict[str, Callable[[BenchArguments], Rows]] = {
     "rates": _rates,
     "replay": _replay,
     "update": _update,
     "transport": _transport,
     "log": _log,
     "policy": _policy,
+    "cell": _cell,
 }

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from robot_rl.cli.arguments import parse
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.errors import ConfigError, DataError, unknown_name
 from robot_rl.runtime.config import Option
 
@@ -28,6 +29,8 @@ class RecordArguments:
         out: folder of the files; None means demos/TASK. Numbering goes on after files that exist.
         seed: of initial states and of the expert's noise.
         task_options: options of the task, as NAME=VALUE.
+        cell: where to demonstrate: sim for the simulation in this process, ros for the same as ROS 2 nodes in real
+            time, another bundled cell, or the path of a cell's YAML. The expert must see there where the objects are.
     """
 
     task: Annotated[str, tyro.conf.Positional]
@@ -35,6 +38,7 @@ class RecordArguments:
     out: Path | None = None
     seed: int = 0
     task_options: dict[str, Option] = field(default_factory=dict)
+    cell: str = IN_PROCESS
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def _record(argv: Sequence[str]) -> int:
 
     folder = a.out if a.out is not None else Path("demos") / a.task
     options: dict[str, Any] = dict(a.task_options)
-    env = make_env(a.task, **options)
+    env = make_env(a.task, cell=a.cell, **options)
     try:
         report = record_demos(
             env,

@@ -15,15 +15,17 @@ from robot_rl.runtime.config import Option
 
 @dataclass(frozen=True)
 class EvalArguments:
-    """Play episodes from fixed initial states with the deterministic policy and no help.
+    """Play episodes from fixed initial states with the deterministic policy and no help, on the cell of the run.
 
     Attributes:
         checkpoint: folder of a checkpoint, or of a run whose newest checkpoint is meant.
         n: number of episodes.
         seed: base of the initial states; episode i starts from the state of seed + i.
-        workers: processes to share the episodes among; the result does not depend on it.
+        workers: processes to share the episodes among; the result does not depend on it. Only for the cell sim.
         task: another task than the policy was trained on.
         task_options: other options of the task, as NAME=VALUE.
+        cell: another cell than the run acted on: sim for the simulation in this process, ros for the same as ROS 2
+            nodes in real time, another bundled cell, or the path of a cell's YAML.
         record: append the result to evaluations.jsonl of the run.
     """
 
@@ -33,6 +35,7 @@ class EvalArguments:
     workers: int = 1
     task: str | None = None
     task_options: dict[str, Option] = field(default_factory=dict)
+    cell: str | None = None
     record: bool = True
 
 
@@ -48,6 +51,7 @@ def run(argv: Sequence[str]) -> int:
         workers=a.workers,
         task=a.task,
         task_options=a.task_options or None,
+        cell=a.cell,
         record=a.record,
     )
     row = result.row()

@@ -16,6 +16,8 @@ from robot_rl.core.errors import ConfigError, RobotRlError, unknown_name
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+# As `robot_rl.hardware.cell.tether.PARENT`; named here too so that `--help` need not import numpy.
+TETHER = "ROBOT_RL_PARENT"
 
 
 class Verb(NamedTuple):
@@ -46,6 +48,10 @@ VERBS = {
     "demos": Verb("robot_rl.cli.demos", "record TASK | inspect PATH", "record or look at demonstrations"),
     "data": Verb("robot_rl.cli.data", "list|validate|replay|... PATH", "look at, check, repair and exchange episodes"),
     "tasks": Verb("robot_rl.cli.tasks", "", "list the tasks and their options"),
+    "cell": Verb(
+        "robot_rl.cli.cell", "up|check|status|enable|... CELL", "start and watch a cell on ROS 2, speak to its arbiter"
+    ),
+    "node": Verb("robot_rl.cli.node", "NAME CELL", "one node of a cell, as `cell up` and the launch files start it"),
     "fci-emulator": Verb(
         "robot_rl.cli.fci_emulator", "[--task Reach]", "the simulated cell behind a Franka robot's network protocol"
     ),
@@ -77,6 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if TETHER in os.environ:
+        from robot_rl.hardware.cell.tether import tie_to_parent
+
+        tie_to_parent()
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
         print(usage())

@@ -41,6 +41,7 @@ class TrainArguments:
         config: YAML file with any of the values below, nested as in a run's config.yaml.
         resume: run folder to go on with; its config.yaml takes the place of the defaults.
         accept_loss: resume although the run's log lacks steps that the checkpoint was made with.
+        require_healthy: look at the cell first, as `robot-rl doctor CELL` does, and refuse if something is bad.
         train: the run.
     """
 
@@ -48,12 +49,15 @@ class TrainArguments:
     config: Path | None = None
     resume: Path | None = None
     accept_loss: bool = False
+    require_healthy: bool = False
     train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the verb."""
     arguments = read_arguments(argv)
+    if arguments.require_healthy:
+        _check_health(arguments.train)
     from robot_rl.runtime.train import train
 
     result = train(arguments.train, resume=_resumed(arguments), accept_loss=arguments.accept_loss)
@@ -97,6 +101,16 @@ def _demos_flag(arg: str, following: str) -> str:
     if arg != "--demos":
         return arg
     return "--demos.n" if following.isdigit() else "--demos.dir"
+
+
+def _check_health(config: TrainConfig) -> None:
+    from robot_rl.runtime.tasks import check_health
+
+    if not config.actors:
+        raise ConfigError(
+            "--require-healthy looks at a cell of this machine: give it to robot-rl act, where the cell is"
+        )
+    check_health(config, config.out_dir)
 
 
 def _resumed(arguments: TrainArguments) -> RunFolder | None:

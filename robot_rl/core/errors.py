@@ -27,7 +27,16 @@ class DeviceError(RobotRlError):
 
 
 class SafetyFault(RobotRlError):
-    """A latched fault: the robot holds still until it is explicitly recovered."""
+    """A latched fault: the robot holds still until it is explicitly recovered.
+
+    Args:
+        message: one sentence for people.
+        fault: name of the fault, as in `robot_rl.core.types.ArmState.fault`; an episode that it ends is named after it.
+    """
+
+    def __init__(self, message: str, fault: str = "safety_fault") -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 def unknown_name(kind: str, got: str, available: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ All calls are non-blocking unless their docstring says otherwise, and `close()` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -20,7 +20,7 @@ class Clock(Protocol):
     """The cell's time: simulated in lock-step, or the wall clock."""
 
     def now_s(self) -> float:
-        """Time since the cell started."""
+        """Time since the cell started, or Unix time; never runs backwards."""
         ...
 
     def sleep_until(self, t_s: float) -> None:
@@ -39,14 +39,22 @@ class Arm(Protocol):
     def set_target(self, pose_base_tcp: Array) -> None:
         """Track this pose with the impedance law until another target comes.
 
+        Whoever has set a target on a cell that is not in lock-step keeps setting targets or calls `hold`: an arm whose
+        commander falls silent may freeze and latch a fault.
+
         Raises:
-            DeviceError: the pose is not finite or its quaternion is not of unit length; the target stays as it was.
-            SafetyFault: a fault is latched.
+            DeviceError: the pose is not finite or its quaternion is not of unit length, and the target stays as it was;
+                or the arm cannot be reached.
+            SafetyFault: a fault is latched; `SafetyFault.fault` is its name.
         """
         ...
 
     def hold(self) -> None:
-        """Stay at the measured pose."""
+        """Stay at the measured pose until the next target, however long nothing is heard from the commander.
+
+        Raises:
+            DeviceError: the arm cannot be reached.
+        """
         ...
 
     def move_joints(self, q_rad: Array, duration_s: float) -> None:
@@ -127,7 +135,12 @@ class World(Protocol):
         ...
 
     def reset(self, pose_base_tcp: Array, gripper_width_m: float, object_poses: dict[str, Array]) -> None:
-        """Bring arm, gripper and objects to the start of an episode, at rest. Blocks."""
+        """Bring arm, gripper and objects to the start of an episode, at rest. Blocks.
+
+        Raises:
+            SafetyFault: a fault is latched that may not be recovered without a person.
+            DeviceError: arm, gripper or objects are not where they belong, or nobody came to see to it.
+        """
         ...
 
 
@@ -145,6 +158,37 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class RewardModel(Protocol):
+    """Judges what it sees: the task's own rules, or a learned detector of success."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the components that `evaluate` answers with."""
+        ...
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Whose pictures it needs."""
+        ...
+
+    def evaluate(
+        self, arm: ArmState, gripper: GripperState, objects: Mapping[str, Array], frames: Mapping[str, Frame]
+    ) -> dict[str, float]:
+        """Components by name, all of `names`, each finite; may take as long as a step.
+
+        Args:
+            arm: reading of the arm.
+            gripper: reading of the gripper.
+            objects: `pose_base_object` by name, as far as anybody knows it.
+            frames: newest picture of each of `cameras`.
+
+        Raises:
+            DataError: something that it needs is missing.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Cell:
     """The devices of one robot cell.
@@ -156,6 +200,8 @@ class Cell:
         world: where the objects are.
         cameras: by name.
         reseed: told a non-negative seed before each reset of the world, by a cell that has randomness of its own.
+        lockstep: the clock stands still between two calls of `Clock.sleep_until`, so that nothing is ever late; False
+            where time passes by itself.
     """
 
     arm: Arm
@@ -164,6 +210,7 @@ class Cell:
     world: World
     cameras: dict[str, Camera] = field(default_factory=dict)
     reseed: Callable[[int], None] | None = None
+    lockstep: bool = True
 
     def close(self) -> None:
         """Close every device."""

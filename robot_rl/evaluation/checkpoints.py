@@ -8,10 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.imperfections import env_options
 from robot_rl.core.protocols import Policy
@@ -36,6 +37,7 @@ class SavedPolicy:
         state_checksum: of the state layout it expects, empty if not recorded.
         env_step: environment steps of the run when it was saved, None if not recorded.
         hz: control rate of the run, None if not recorded.
+        cell: on which the run acted.
     """
 
     policy: Policy
@@ -46,6 +48,7 @@ class SavedPolicy:
     state_checksum: str = ""
     env_step: int | None = None
     hz: float | None = None
+    cell: str = IN_PROCESS
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -98,6 +101,7 @@ def load_saved_policy(path: Path) -> SavedPolicy:
         str(state.get("state_checksum") or meta.get("state_checksum") or ""),
         int(step) if isinstance(step, int | float) else None,
         float(hz) if isinstance(hz, int | float) else None,
+        str(config.get("cell") or IN_PROCESS),
     )
 
 
@@ -109,6 +113,7 @@ def evaluate_checkpoint(
     workers: int = 1,
     task: str | None = None,
     task_options: Mapping[str, Any] | None = None,
+    cell: str | None = None,
     record: bool = True,
     on_episode: Callable[[EpisodeResult], None] | None = None,
 ) -> Evaluation:
@@ -118,19 +123,24 @@ def evaluate_checkpoint(
         path: folder of a checkpoint, or of a run whose newest checkpoint is meant.
         n: number of episodes.
         seed: base of the initial states.
-        workers: processes to share the episodes among; the result does not depend on it.
+        workers: processes to share the episodes among; the result does not depend on it. Only for the cell ``sim``.
         task: another task than the one trained on.
         task_options: other options than those trained with.
+        cell: another cell than the run acted on; ``sim`` is the simulation in this process.
         record: append a row. Results on another task or other options are never recorded: they are not the run's.
         on_episode: called in this process after each of its own episodes, for progress.
 
     Raises:
         DataError: the checkpoint is unusable or does not fit the task, or an observation is not finite.
-        ConfigError: the task, an option or a count is unusable.
+        ConfigError: the task, an option, the cell or a count is unusable.
+        DeviceError: the cell does not run, or a device failed.
     """
     if workers < 1:
         raise ConfigError(f"got {workers} workers, expected at least 1")
     saved = load_saved_policy(path)
+    cell = cell or saved.cell
+    if workers > 1 and cell != IN_PROCESS:
+        raise ConfigError(f"got {workers} workers, but the cell {cell} has one arm: use one, or --cell {IN_PROCESS}")
     own = (task or saved.task) == saved.task and (
         task_options is None or dict(task_options) == dict(saved.task_options)
     )
@@ -139,6 +149,7 @@ def evaluate_checkpoint(
         task or saved.task,
         dict(saved.task_options if task_options is None else task_options),
         tuple(evaluation_seeds(n, seed)),
+        cell,
     )
     parts = [job.part(k, min(workers, n)) for k in range(min(workers, n))]
     with _helpers(parts[1:]) as helpers:
@@ -146,7 +157,7 @@ def evaluate_checkpoint(
         for helper in helpers:
             played += _collect(helper)
     episodes = tuple(sorted(played, key=lambda e: e.seed))
-    evaluation = Evaluation(job.task, episodes, limit_s, saved.policy.version, job.task_options)
+    evaluation = Evaluation(job.task, episodes, limit_s, saved.policy.version, job.task_options, cell=cell)
     if record and own:
         append_evaluation(saved, evaluation)
     return evaluation
@@ -160,10 +171,11 @@ class Job:
     task: str
     task_options: dict[str, Any]
     seeds: tuple[int, ...]
+    cell: str = IN_PROCESS
 
     def part(self, k: int, of: int) -> Job:
         """Every `of`-th episode from the k-th on, so that parts take about equally long."""
-        return Job(self.checkpoint, self.task, self.task_options, self.seeds[k::of])
+        return replace(self, seeds=self.seeds[k::of])
 
 
 def run_job(
@@ -179,7 +191,7 @@ def run_job(
     """
     from robot_rl.envs import make_env
 
-    env: Env = make_env(job.task, **job.task_options)
+    env: Env = make_env(job.task, cell=job.cell, **job.task_options)
     try:
         if saved.state_checksum and env.state_spec.checksum != saved.state_checksum:
             raise DataError(

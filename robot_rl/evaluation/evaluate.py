@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.errors import ConfigError
 from robot_rl.core.protocols import Policy
 from robot_rl.evaluation.rollout import Env, EpisodeResult, play_episode, time_limit_s
@@ -32,6 +33,7 @@ class Evaluation:
         limit_s: time limit of the task, seconds.
         policy_version: of the parameters that acted.
         confidence: two-sided coverage of the interval.
+        cell: where they were played.
     """
 
     task: str
@@ -40,6 +42,7 @@ class Evaluation:
     policy_version: int = -1
     task_options: Mapping[str, Any] = field(default_factory=dict)
     confidence: float = 0.95
+    cell: str = IN_PROCESS
 
     @property
     def n(self) -> int:
@@ -73,7 +76,8 @@ class Evaluation:
 
     def line(self) -> str:
         """One line such as ``PickCube: n=100 success=0.98 lower bound=0.93``, rounded; `row` has every digit."""
-        return f"{self.task}: n={self.n} success={self.success:.2f} lower bound={self.interval.low:.2f}"
+        where = "" if self.cell == IN_PROCESS else f" on the cell {self.cell}"
+        return f"{self.task}{where}: n={self.n} success={self.success:.2f} lower bound={self.interval.low:.2f}"
 
     def row(self) -> dict[str, Any]:
         """Plain data for ``evaluations.jsonl``; what is not finite becomes null."""
@@ -82,6 +86,7 @@ class Evaluation:
         row = {
             "task": self.task,
             "task_options": dict(self.task_options),
+            "cell": self.cell,
             "policy_version": self.policy_version,
             "n": self.n,
             "successes": self.successes,
@@ -119,6 +124,7 @@ def evaluate(
     n: int = 100,
     seed: int = EVALUATION_SEED,
     task_options: Mapping[str, Any] | None = None,
+    cell: str = IN_PROCESS,
 ) -> Evaluation:
     """Evaluate a policy on a task.
 
@@ -128,25 +134,33 @@ def evaluate(
         n: number of episodes, at least 1.
         seed: episode i starts from the initial state of seed ``seed + i``, so that policies meet the same states.
         task_options: passed to `robot_rl.envs.make_env`.
+        cell: likewise; a robot takes as long as its episodes do.
 
     Raises:
-        ConfigError: the task or an option is unknown.
+        ConfigError: the task, an option or the cell is unknown.
         DataError: an observation or action is not finite, or the policy does not fit the task.
+        DeviceError: the cell does not run, or a device failed.
     """
     from robot_rl.envs import make_env
 
     seeds = evaluation_seeds(n, seed)
     options = dict(task_options or {})
-    env = make_env(task, **options)
+    env = make_env(task, cell=cell, **options)
     try:
-        return evaluate_in(policy, env, task, seeds, task_options=options)
+        return evaluate_in(policy, env, task, seeds, task_options=options, cell=cell)
     finally:
         env.close()
 
 
 def evaluate_in(
-    policy: Policy, env: Env, task: str, seeds: Sequence[int], *, task_options: Mapping[str, Any] | None = None
+    policy: Policy,
+    env: Env,
+    task: str,
+    seeds: Sequence[int],
+    *,
+    task_options: Mapping[str, Any] | None = None,
+    cell: str = IN_PROCESS,
 ) -> Evaluation:
     """The same in an environment that is already open; it stays open."""
     episodes = tuple(play_episode(policy, env, s) for s in seeds)
-    return Evaluation(task, episodes, time_limit_s(env), policy.version, dict(task_options or {}))
+    return Evaluation(task, episodes, time_limit_s(env), policy.version, dict(task_options or {}), cell=cell)

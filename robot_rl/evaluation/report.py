@@ -6,6 +6,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.errors import DataError
 from robot_rl.evaluation import report_sections as sections
 from robot_rl.evaluation import report_tables as tables
@@ -73,7 +74,7 @@ def render_report(run: RunRecord) -> str:
             sections.header(run),
             sections.verdict(run),
             sections.cards(run),
-            sections.media(videos[-2:], stills),
+            sections.media(videos[-2:], stills, simulated=run.cell != IN_PROCESS),
             sections.charts("Learning", map(draw, learning_charts(run))),
             tables.evaluation_table(run),
             tables.effort(run),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from robot_rl.core.types import Array
 from robot_rl.evaluation.charts import Chart, Series, draw, format_number
@@ -28,7 +29,8 @@ def runtime_section(run: RunRecord) -> str:
     if actors:
         note = (
             "Lag: what an actor had taken and the learner had not yet on its disk; age: since the learner released the "
-            "parameters the actor acted with."
+            "parameters the actor acted with; late: how long after its tick a control step woke up; missed: steps "
+            "commanded too late for their tick."
         )
         panels += f'<div class="panel">{actors}<p class="note">{note}</p></div>'
     return f'<section><h2>Acting and learning</h2><div class="grid">{charts}</div>{panels}</section>'
@@ -106,7 +108,8 @@ def _share_of_time(waited_s: Array, wall_s: Array) -> Array:
 def actor_table(run: RunRecord) -> str:
     """One row an actor, as it was last seen, with median and worst lag; an empty string without ``actors.csv``."""
     log = run.actors
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    real_time = bool(np.isfinite(log.numbers("late_p50_ms")).any())
     for name in dict.fromkeys(log.text("actor")):
         at = np.array([n == name for n in log.text("actor")])
         column = {key: log.numbers(key)[at] for key in ("env_steps", "share", "lag_steps", "lag_s", "policy_age_s")}
@@ -121,12 +124,21 @@ def actor_table(run: RunRecord) -> str:
                 share(_largest(column["lag_steps"]), 0),
                 _median_and_worst(column["lag_s"]),
                 _median_and_worst(column["policy_age_s"]),
+                *(_late_cells(run, at) if real_time else ()),
             )
         )
     if not rows:
         return ""
     names = ("actor", "host", "env steps", "of all", "worst lag, steps", "lag, median / worst", "policy age, same")
-    return table(names, rows)
+    return table((*names, "late p50 / p99 / worst", "missed") if real_time else names, rows)
+
+
+def _late_cells(run: RunRecord, at: npt.NDArray[np.bool_]) -> tuple[str, str]:
+    """Lateness of an actor's steps as last told; dashes for one in lock-step."""
+    told = [last(run.actors.numbers(f"late_{name}_ms")[at]) for name in ("p50", "p99", "worst")]
+    if not all(map(math.isfinite, told)):
+        return DASH, DASH
+    return f"{' / '.join(f'{ms:.1f}' for ms in told)} ms", format_number(last(run.actors.numbers("missed")[at]))
 
 
 def _median_and_worst(values: Array) -> str:

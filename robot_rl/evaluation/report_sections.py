@@ -7,7 +7,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.imperfections import env_options
 from robot_rl.evaluation.charts import format_number
 from robot_rl.evaluation.report_text import DASH, last, minutes, number, seconds, share
@@ -24,6 +26,8 @@ def header(run: RunRecord) -> str:
     details = [f"seed {run.seed}"]
     if isinstance(options, Mapping) and options:
         details.insert(0, ", ".join(f"{k} = {v}" for k, v in options.items()))
+    if run.cell != IN_PROCESS:
+        details.append(f"on the cell {run.cell}")
     if env_options({}, run.config.get("imperfections")):
         details.append("imperfect devices")
     corrections = run.config.get("corrections")
@@ -63,9 +67,18 @@ def verdict(run: RunRecord) -> str:
         tone, judgement = "fair", f"Open: the interval contains {GOAL}; more episodes or more training would decide."
     note = (
         f"Success {share(rate)}, 95 % Wilson interval [{share(low)}, {share(high)}]. "
-        f"Checkpoint {row.get('checkpoint', DASH)}, deterministic policy, fixed initial states, no help. {judgement}"
+        f"Checkpoint {row.get('checkpoint', DASH)}{_where(row, run)}, deterministic policy, fixed initial states, "
+        f"no help. {judgement}"
     )
     return _verdict(tone, sentence, note)
+
+
+def _where(row: Mapping[str, Any], run: RunRecord) -> str:
+    """Said where a run was trained on another cell than the simulation in a process."""
+    cell = row.get("cell", IN_PROCESS)
+    if run.cell == IN_PROCESS == cell:
+        return ""
+    return ", in simulation" if cell == IN_PROCESS else f", on the cell {cell}"
 
 
 def _verdict(tone: str, sentence: str, note: str) -> str:
@@ -127,8 +140,14 @@ def _help_text(run: RunRecord) -> str:
     return f"{run.demos.episodes} demonstrations and corrections{stand_in}"
 
 
-def media(videos: Sequence[Path], stills: Sequence[Path]) -> str:
-    """Videos and pictures, written into the page."""
+def media(videos: Sequence[Path], stills: Sequence[Path], *, simulated: bool = False) -> str:
+    """Videos and pictures, written into the page.
+
+    Args:
+        videos: files.
+        stills: files.
+        simulated: say that they show the simulation, not the cell of the run.
+    """
     parts, skipped = [], []
     for path in videos:
         if path.stat().st_size > VIDEO_LIMIT_BYTES:
@@ -147,6 +166,8 @@ def media(videos: Sequence[Path], stills: Sequence[Path]) -> str:
         if skipped
         else ""
     )
+    if simulated:
+        note += '<p class="note">Filmed in simulation, not on the cell of the run.</p>'
     return f'<section><h2>Evaluation episodes</h2><div class="media">{"".join(parts)}</div>{note}</section>'
 
 

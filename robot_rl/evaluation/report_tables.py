@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.evaluation.charts import format_number
 from robot_rl.evaluation.report_text import DASH, minutes, number, seconds, share
 from robot_rl.evaluation.run_record import RunRecord
@@ -22,6 +23,7 @@ def evaluation_table(run: RunRecord) -> str:
     if not run.evaluations:
         return ""
     best = " · best"
+    elsewhere = any(row.get("cell", IN_PROCESS) != IN_PROCESS for row in run.evaluations)
     rows = [
         (
             f"{row.get('checkpoint', DASH)}{best if row.get('checkpoint') == run.best_checkpoint else ''}",
@@ -33,6 +35,7 @@ def evaluation_table(run: RunRecord) -> str:
             share(number(row, "wilson_high")),
             seconds(number(row, "mean_time_to_success_s")),
             seconds(number(row, "median_time_to_success_s")),
+            *((str(row.get("cell", IN_PROCESS)),) if elsewhere else ()),
         )
         for row in run.evaluations
     ]
@@ -46,6 +49,7 @@ def evaluation_table(run: RunRecord) -> str:
         "upper bound",
         "mean time*",
         "median",
+        *(("cell",) if elsewhere else ()),
     )
     note = (
         "Bounds are those of the 95 % Wilson interval. * over all episodes, a failed one counted as the time limit; "

@@ -13,6 +13,7 @@ from robot_rl.core.errors import DataError
 from robot_rl.core.protocols import Policy
 from robot_rl.core.specs import ActionSpec, StateSpec
 from robot_rl.core.types import Float32, Image
+from robot_rl.runtime.collector import BAD_OBSERVATION
 
 
 class TimedTask(Protocol):
@@ -43,6 +44,11 @@ class Env(Protocol):
         ...
 
     @property
+    def lockstep(self) -> bool:
+        """Whether time stands still between two steps."""
+        ...
+
+    @property
     def task(self) -> TimedTask:
         """What is to be done."""
         ...
@@ -53,6 +59,10 @@ class Env(Protocol):
 
     def step(self, action: Float32) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """One control step."""
+        ...
+
+    def hold(self) -> None:
+        """Stand still; nothing in lock-step."""
         ...
 
     def render(self) -> Any:
@@ -95,6 +105,8 @@ def play_episode(
 ) -> EpisodeResult:
     """Run one episode from the initial state of a seed.
 
+    On a cell in real time, where a sensor may fail for a moment, a bad observation ends the episode without success.
+
     Args:
         policy: acts alone.
         env: the cell with its task.
@@ -104,7 +116,7 @@ def play_episode(
             after every step.
 
     Raises:
-        DataError: an observation or an action is not finite; says where.
+        DataError: an observation in lock-step, the first of an episode, or an action is not finite; says where.
     """
     rng = np.random.default_rng(seed)
     obs, info = env.reset(seed=seed)
@@ -119,7 +131,14 @@ def play_episode(
             raise DataError(
                 f"episode with seed {seed}, step {step}: the policy's action is not finite: {action.tolist()}"
             )
-        obs, reward, terminated, truncated, info = env.step(action)
+        try:
+            obs, reward, terminated, truncated, info = env.step(action)
+        except DataError:
+            if env.lockstep:
+                raise
+            env.hold()
+            info = {"stop_reason": BAD_OBSERVATION}
+            break
         step += 1
         total += float(reward)
         success = success or bool(info.get("success", False))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.errors import DataError, RobotRlError
 from robot_rl.core.types import Array
 from robot_rl.evaluation.stats import rolling_mean
@@ -83,15 +84,26 @@ class RunRecord:
         return str(self.config.get("seed", self.meta.get("seed", "?")))
 
     @property
+    def cell(self) -> str:
+        """The cell that the run acted on."""
+        return str(self.config.get("cell") or IN_PROCESS)
+
+    @property
     def judged(self) -> Mapping[str, Any]:
         """The evaluation a run is judged by; empty if there is none.
 
-        It is the one with the most episodes, of several the one of the newest checkpoint, then the last written.
-        Success plays no part in the choice.
+        Of those on the run's own cell, or else of all, it is the one with the most episodes, of several the one of the
+        newest checkpoint, then the last written. Success plays no part in the choice.
         """
         rows = enumerate(self.evaluations)
-        rank = max(((_rank(row.get("n")), _rank(row.get("env_step")), k) for k, row in rows), default=None)
-        return {} if rank is None else self.evaluations[rank[2]]
+        rank = max(
+            (
+                (row.get("cell", IN_PROCESS) == self.cell, _rank(row.get("n")), _rank(row.get("env_step")), k)
+                for k, row in rows
+            ),
+            default=None,
+        )
+        return {} if rank is None else self.evaluations[rank[-1]]
 
     @property
     def events(self) -> tuple[str, ...]:

@@ -10,53 +10,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from robot_rl.core.errors import DataError, DeviceError
+from robot_rl.core.errors import DataError, DeviceError, SafetyFault
+from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.core.protocols import Policy, Teleop
-from robot_rl.core.specs import ACTION_SIZE, ActionSpec, StateSpec
+from robot_rl.core.specs import ACTION_SIZE, StateSpec
 from robot_rl.core.transition import Observation, Source, StepRecord
 from robot_rl.core.types import Float32, TeleopState
+from robot_rl.runtime.environment import Env
 from robot_rl.runtime.seeds import FIRST_ACTOR, Stream, stream_rng, stream_seed
 
 BAD_OBSERVATION = "bad_observation"
 INTERRUPTED = "interrupted"
 MAX_BAD_EPISODES = 3
-
-
-class Env(Protocol):
-    """The part of `robot_rl.envs.CellEnv` that acting needs."""
-
-    hz: float
-
-    @property
-    def state_spec(self) -> StateSpec:
-        """Layout of ``obs["state"]``."""
-        ...
-
-    @property
-    def action_spec(self) -> ActionSpec:
-        """Meaning of the action."""
-        ...
-
-    @property
-    def task_id(self) -> str:
-        """Id of the task."""
-        ...
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode."""
-        ...
-
-    def step(self, action: Float32) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Act for one control period."""
-        ...
-
-    def close(self) -> None:
-        """Release the cell."""
-        ...
 
 
 TeleopFactory = Callable[[np.random.Generator], Teleop]
@@ -112,6 +81,14 @@ class Collector:
         make_teleop: builds the operator's stand-in for one episode from that episode's random numbers, or None.
         first_episode: number of the first episode, for a run that goes on.
         env_steps: steps taken before, for a run that goes on.
+
+    Attributes:
+        env_steps: environment steps taken, those before included.
+        next_episode: number of the next episode.
+        bad_episodes: cut by observations that could not be used.
+        last_problem: what was wrong with the last one.
+        last_refusal: what a device said that refused the newest step's command, or empty.
+        lateness: of the steps taken, where time does not stand still.
     """
 
     def __init__(
@@ -129,7 +106,8 @@ class Collector:
         self.env_steps = env_steps
         self.next_episode = first_episode
         self.bad_episodes = 0
-        self.last_problem = ""
+        self.last_problem = self.last_refusal = ""
+        self.lateness = LatenessHistogram()
         self._policy = policy
         self._make_teleop = make_teleop
         self._teleop: Teleop | None = None
@@ -193,6 +171,7 @@ class Collector:
         if episode is None:
             return []
         self._end()
+        self.env.hold()
         if episode.pending is None:
             return []
         record = replace(episode.pending, truncated=True, stop_reason=reason, final_obs=episode.obs)
@@ -227,7 +206,7 @@ class Collector:
         try:
             result = call()
             return _observation(result[0], self.env.state_spec), result
-        except DataError as e:
+        except (DataError, SafetyFault) as e:
             raise _BadObservation(str(e)) from e
 
     def _act(self, episode: _Episode) -> tuple[StepRecord, Observation]:
@@ -241,10 +220,14 @@ class Collector:
         action = _operator_action(operator) if operator.engaged else proposal
         t_wall_s, latency_ms = time.time(), (time.perf_counter() - episode.t_seen_s) * 1e3
         obs_next, (_, _, terminated, truncated, info) = self._see(lambda: self.env.step(action))
+        self.last_refusal = str(info.get("problem", ""))
+        if not self.env.lockstep:
+            self.lateness = self.lateness.add(float(info["late_s"]), missed=bool(info["missed"]))
         executed = np.clip(np.asarray(info.get("action_executed", action), np.float32), -1.0, 1.0)
         source = self.config.teleop_source if operator.engaged else self.config.policy_source
         if "abort" in operator.buttons and not (terminated or truncated):
             truncated, info = True, {**info, "stop_reason": "operator"}
+            self.env.hold()
         last = bool(terminated or truncated)
         record = StepRecord(
             episode_id=episode.id,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from robot_rl.agents.config import SacConfig
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.config import Range, check_ranges, to_dict
 from robot_rl.core.errors import ConfigError
 from robot_rl.core.imperfections import IMPERFECTIONS, Imperfections, env_options
@@ -19,7 +20,7 @@ class DemoConfig:
     """Demonstrations the learner starts from.
 
     Attributes:
-        n: successful demonstrations recorded from the scripted expert before training; 0 for none.
+        n: successful demonstrations recorded from the scripted expert, in simulation, before training; 0 for none.
         dir: folder of recorded episodes to use instead; then `n` does not matter.
         share: part of every minibatch drawn from demonstrations and operator steps, 0.5 in RLPD
             (Ball et al. 2023, arXiv:2302.02948, section 4.1).
@@ -39,11 +40,12 @@ class EvalConfig:
     """Evaluation: deterministic policy, fixed initial states, no help.
 
     Attributes:
-        every: environment steps between evaluations during training; 0 for none, as on a real robot.
+        every: environment steps between evaluations during training, which are made in simulation wherever the run
+            acts; 0 for none.
         episodes: episodes of each evaluation during training.
         validation_seed: base of the initial states of these; none of them occurs in the evaluation at the end, which
             would otherwise flatter a checkpoint chosen by them.
-        final_episodes: episodes of the evaluation at the end; 0 for none.
+        final_episodes: episodes of the evaluation at the end, on the cell of the run; 0 for none.
         seed: base of the initial states, the same for every run so that runs compare.
         checkpoint: which checkpoint the evaluation at the end uses: the last, or the one that did best in
             evaluations during training (the last, if there were none).
@@ -68,14 +70,14 @@ class PaceConfig:
     Attributes:
         env_steps_per_update: environment steps for each update call of ``agent.utd`` gradient steps, so
             the target UTD is ``agent.utd / env_steps_per_update``.
-        utd_floor: the least UTD, as a multiple of the target: a simulated actor waits when less has been learned.
-            1 keeps the target; 0.5 lets a real robot, which should not stand still, go on at half of it; 0 never waits.
+        utd_floor: the least UTD, as a multiple of the target: an actor waits when less has been learned, an arm that
+            moves in real time holding where it is. 1 keeps the target; 0.5 lets a real robot, which should not stand
+            still, go on at half of it; 0 never waits.
         utd_cap: the most UTD, as a multiple of the target: with two processes a learner with nothing else to do goes
             on up to it, for example while the robot resets. 1 never exceeds the target.
         learning_starts: environment steps before the first update.
         random_steps: first environment steps with uniformly random actions instead of the policy's.
-        slack: environment steps the floor may be undercut by before actors wait, at least 4. Only simulation can
-            wait.
+        slack: environment steps the floor may be undercut by before actors wait, at least 4.
         publish_every: update calls between two releases of parameters to the actor.
         critic_warmup: update calls on demonstrations before the first environment step.
         max_policy_age_s: an actor whose parameters are older reports it, seconds.
@@ -105,8 +107,11 @@ class TrainConfig:
     Attributes:
         task: id of the task; ``robot-rl tasks`` lists them.
         task_options: options of the task, for example ``clearance_mm=0.5``.
+        cell: where actors act and the policy is evaluated at the end: ``sim`` simulates in the actor's own process,
+            ``ros`` as ROS 2 nodes in real time; otherwise another bundled cell, or the path of a cell's YAML on the
+            machine of the actor. A simulated cell that does not run is started.
         imperfections: latency, loss and noise of the simulated devices, off by default; ``--imperfections franka`` is a
-            preset.
+            preset. Those of another cell than ``sim`` are in its YAML.
         seed: of everything random; two lock-step runs with the same seed are bit-identical.
         env_steps: environment steps to train for (10 per second of robot time by default).
         corrections: ``scripted`` lets the scripted stand-in for a person take over when progress stalls.
@@ -119,7 +124,8 @@ class TrainConfig:
         checkpoint_every: environment steps between checkpoints.
         keep_checkpoints: newest checkpoints kept, besides the best.
         out_dir: where run folders are made.
-        actors: simulated actors to start on this machine; 0 if all of them run elsewhere. Lock-step has one.
+        actors: actors to start on this machine; 0 if all of them run elsewhere. Lock-step has one, and so has a cell
+            that is not simulated in the actor's own process.
         listen: address such as ``tcp://0.0.0.0:5555`` where actors on other machines may join; empty for none.
         keys: folder of keys, made by ``robot-rl keys``; needed to listen on anything but 127.0.0.1.
         report: write ``report.html`` at the end.
@@ -127,6 +133,7 @@ class TrainConfig:
 
     task: str = "PickCube"
     task_options: dict[str, Option] = field(default_factory=dict)
+    cell: str = IN_PROCESS
     imperfections: Imperfections = field(default_factory=Imperfections)
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     env_steps: Annotated[int, Range(1)] = 10_000

@@ -14,7 +14,8 @@ from robot_rl.core.errors import DataError
 from robot_rl.core.transition import Source, StepRecord
 from robot_rl.core.types import Float32
 from robot_rl.data.episode_log import EpisodeMeta
-from robot_rl.runtime.collector import ActingConfig, Collector, Env
+from robot_rl.runtime.collector import ActingConfig, Collector
+from robot_rl.runtime.environment import Env
 from robot_rl.runtime.episode_files import EpisodeSink, episode_files
 from robot_rl.runtime.repeat import repeat_facts
 from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
@@ -97,7 +98,7 @@ def record_demos(
         n: demonstrations wanted.
         seed: of initial states and expert.
         folder: where ``<number>.mcap`` files go; numbering goes on after those that exist.
-        task_options: written into the files.
+        task_options: written into the files of an environment in lock-step, whose episodes can be repeated.
         on_episode: called with (kept, failed) after each attempt.
 
     Raises:
@@ -117,7 +118,7 @@ def record_demos(
         episode = _one_episode(collector)
         if episode and episode[-1].rewards.get("success", 0.0) > 0.5:
             reset_seed = stream_seed(seed, acting.episode_stream, collector.next_episode - 1)
-            facts = repeat_facts(reset_seed, task_options or {})
+            facts = repeat_facts(reset_seed, task_options or {}) if env.lockstep else {}
             _write(folder, first + kept, episode, replace(meta, extra=facts))
             kept, steps = kept + 1, steps + len(episode)
         else:

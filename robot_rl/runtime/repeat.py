@@ -9,18 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import StateSpec
 from robot_rl.core.transition import Source, StepRecord
 from robot_rl.core.types import Float32
 from robot_rl.data.episode_log import Episode
 from robot_rl.data.episode_meta import EpisodeMeta, library_versions
-from robot_rl.runtime.collector import Env
 from robot_rl.runtime.config import TrainConfig
+from robot_rl.runtime.environment import Env
 from robot_rl.runtime.seeds import Stream, stream_seed
 
 RESET_SEED = "reset_seed"
 TASK_OPTIONS = "task_options"
+CELL = "cell"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,12 @@ def repeat_facts(reset_seed: int, task_options: Mapping[str, Any]) -> dict[str, 
 
 
 def training_facts(config: TrainConfig, actor: str) -> Callable[[int], dict[str, str]]:
-    """`repeat_facts` of the training episodes of one actor, by episode number."""
+    """Header entries of the training episodes of one actor, by episode number.
+
+    They are `repeat_facts` where an episode can be repeated, and the name of a cell whose time passes by itself.
+    """
+    if config.cell != IN_PROCESS:
+        return lambda number: {CELL: config.cell}
     return lambda number: repeat_facts(stream_seed(config.seed, Stream.EPISODE, number, actor), config.env_options)
 
 
@@ -81,8 +88,10 @@ def read_repeat_facts(meta: EpisodeMeta) -> tuple[int, dict[str, Any]]:
     """Reset seed and task options of a recorded episode.
 
     Raises:
-        DataError: the header lacks them, as that of an episode recorded on a real cell does, or they are malformed.
+        DataError: the header lacks them, as that of an episode recorded in real time does, or they are malformed.
     """
+    if CELL in meta.extra:
+        raise DataError(f"the episode was recorded on the cell {meta.extra[CELL]} in real time and cannot be repeated")
     missing = [name for name in (RESET_SEED, TASK_OPTIONS) if name not in meta.extra]
     if missing:
         raise DataError(f"the header lacks {' and '.join(missing)}, without which the episode cannot be repeated")

@@ -1,4 +1,4 @@
-"""From a run's configuration to its environment and operator. Loads no JAX."""
+"""From a run's configuration to its cell, environment and operator. Loads no JAX."""
 
 from __future__ import annotations
 
@@ -6,18 +6,39 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from socket import gethostname
+from typing import TYPE_CHECKING, Any
 
-from robot_rl.core.errors import StorageError
+from robot_rl.core.cells import IN_PROCESS
+from robot_rl.core.errors import ConfigError, StorageError
 from robot_rl.data.demos import episode_files, read_demos
 from robot_rl.data.episode_log import SUFFIX
-from robot_rl.runtime.collector import Env, TeleopFactory
+from robot_rl.runtime.collector import TeleopFactory
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.demos import record_demos
+from robot_rl.runtime.environment import Env
+
+if TYPE_CHECKING:
+    from robot_rl.hardware.cell.description import CellConfig
+
+CELL_SUFFIX = ".yaml"
 
 
 def open_env(config: TrainConfig) -> Env:
-    """The task's environment as the configuration describes it.
+    """The task's environment on the cell of the run.
+
+    Raises:
+        ConfigError: unknown task or option, or this machine knows nothing of the cell.
+        DeviceError: the cell does not run or answer.
+    """
+    from robot_rl.envs import make_env
+
+    cell_config(config)
+    return make_env(config.task, cell=config.cell, **config.env_options)
+
+
+def open_simulation(config: TrainConfig) -> Env:
+    """The same task simulated in this process: for layouts, demonstrations and evaluations during training.
 
     Raises:
         ConfigError: unknown task or option.
@@ -25,6 +46,42 @@ def open_env(config: TrainConfig) -> Env:
     from robot_rl.envs import make_env
 
     return make_env(config.task, **config.env_options)
+
+
+def cell_config(config: TrainConfig) -> CellConfig | None:
+    """The description of the run's cell as it lies on this machine; None for the simulation in the actor's process.
+
+    Raises:
+        ConfigError: it is not on this machine, malformed, or holds another task.
+    """
+    if config.cell == IN_PROCESS:
+        return None
+    from robot_rl.envs.graph_cell import describe_cell
+
+    if config.cell.endswith(CELL_SUFFIX) and not Path(config.cell).is_file():
+        raise ConfigError(
+            f"there is no cell {Path(config.cell).absolute()} on {gethostname()}: its YAML must lie at the path that "
+            "--cell gives on the machine that acts, evaluates or records with it"
+        )
+    return describe_cell(config.cell, config.task, config.task_options)[0]
+
+
+def check_health(config: TrainConfig, folder: Path) -> None:
+    """Refuse to train on a cell of this machine that is not fit for it; the simulation in a process always is.
+
+    Args:
+        config: of the run.
+        folder: where it writes.
+
+    Raises:
+        DeviceError: something is bad; names it and what to do.
+        ConfigError: as `cell_config`.
+    """
+    cell = cell_config(config)
+    if cell is not None:
+        from robot_rl.runtime.doctor.check import require_healthy
+
+        require_healthy(cell, folder)
 
 
 def teleop_factory(config: TrainConfig, env: Env) -> TeleopFactory | None:
@@ -43,9 +100,10 @@ def gather_demos(config: TrainConfig, folder: Path, env: Env, note: Callable[[st
     """See to it that `folder` holds a run's demonstrations.
 
     They are copied from the configured place, so that a run folder is all that is needed to go on, or recorded by the
-    scripted expert. What is there already is kept.
+    scripted expert in simulation. What is there already is kept.
 
     Raises:
+        ConfigError: the run is on a real cell, whose demonstrations cannot be simulated, and no place is configured.
         DataError: the configured place holds none, or some for another task.
         StorageError: they cannot be copied.
     """
@@ -58,6 +116,12 @@ def gather_demos(config: TrainConfig, folder: Path, env: Env, note: Callable[[st
         return
     have = len(list(folder.glob(f"*{SUFFIX}")))
     if have < wanted.n:
+        cell = cell_config(config)
+        if cell is not None and not cell.simulated:
+            raise ConfigError(
+                f"the cell {config.cell} is no simulation, where the scripted expert could demonstrate: give recorded "
+                "episodes with --demos DIR, or none with --demos 0"
+            )
         _record(config, folder, wanted.n - have, note)
 
 
@@ -79,7 +143,7 @@ def _record(config: TrainConfig, folder: Path, n: int, note: Callable[[str], Non
     from robot_rl.envs import make_expert
 
     # An environment of its own: what was recorded must not shift the training episodes.
-    own: Any = open_env(config)
+    own: Any = open_simulation(config)
     try:
         report = record_demos(
             own,

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robot_rl.agents.config import describe
+from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.config import write_yaml
 from robot_rl.core.errors import ConfigError, RobotRlError, StorageError
-from robot_rl.runtime.collector import Env
 from robot_rl.runtime.config import TrainConfig
+from robot_rl.runtime.environment import Env
 from robot_rl.runtime.learner.checkpoint import best_checkpoint, latest_checkpoint, list_checkpoints
 from robot_rl.runtime.locks import FolderLock
 from robot_rl.runtime.monitor.progress import Progress
 from robot_rl.runtime.run_folder import RunFolder, create_run
 from robot_rl.runtime.stop import StopFlag, stop_on_signals
-from robot_rl.runtime.tasks import gather_demos, open_env, teleop_factory
+from robot_rl.runtime.tasks import cell_config, gather_demos, open_simulation, teleop_factory
 
 if TYPE_CHECKING:
     from robot_rl.runtime.learner.session import Session
@@ -52,7 +53,7 @@ def train(
         RobotRlError: with a sentence for the user; the run folder keeps everything written so far.
     """
     check_modes(config, resume)
-    env = open_env(config)
+    env = open_simulation(config)
     progress = Progress(config.task, live=live)
     try:
         run = resume if resume is not None else create_run(config, env.state_spec, env.action_spec, env.hz)
@@ -75,8 +76,10 @@ def check_modes(config: TrainConfig, resume: RunFolder | None = None) -> None:
     """Check what only fits together.
 
     Raises:
-        ConfigError: nobody could act, lock-step with several actors, or a run that is resumed in the other mode.
+        ConfigError: nobody could act, lock-step with several actors, a cell that cannot be used so, or a run that is
+            resumed in the other mode.
     """
+    _check_cell(config)
     if config.lockstep and (config.actors != 1 or config.listen):
         raise ConfigError("--lockstep has one actor in its own process: leave out --actors and --listen")
     if not config.actors and not config.listen:
@@ -84,6 +87,20 @@ def check_modes(config: TrainConfig, resume: RunFolder | None = None) -> None:
     if resume is not None and resume.config().lockstep != config.lockstep:
         made = "without --lockstep" if config.lockstep else "with --lockstep"
         raise ConfigError(f"the run {resume.path} was made {made} and is resumed in the same way")
+
+
+def _check_cell(config: TrainConfig) -> None:
+    """What a cell in real time asks for; its description must be here if its actor is started here."""
+    if config.cell == IN_PROCESS:
+        return
+    if config.lockstep:
+        raise ConfigError(f"--lockstep is for --cell {IN_PROCESS}: time on the cell {config.cell} does not wait")
+    if config.actors > 1:
+        raise ConfigError(f"--actors is {config.actors}, but the cell {config.cell} has one arm, thus one actor")
+    if not config.imperfections.off:
+        raise ConfigError(f"--imperfections is for --cell {IN_PROCESS}; those of a simulated cell are in its YAML")
+    if config.actors:
+        cell_config(config)
 
 
 def _train_in(
@@ -125,7 +142,7 @@ def _learn(session: Session, env: Env, stop: StopFlag) -> bool:
         from robot_rl.runtime.learner.lockstep import train_lockstep
 
         return train_lockstep(
-            session, env, stop, make_teleop=teleop_factory(config, env), make_eval_env=lambda: open_env(config)
+            session, env, stop, make_teleop=teleop_factory(config, env), make_eval_env=lambda: open_simulation(config)
         )
     from robot_rl.runtime.learner.process import train_two_processes
 
@@ -135,17 +152,33 @@ def _learn(session: Session, env: Env, stop: StopFlag) -> bool:
 def _conclude(config: TrainConfig, run: RunFolder, progress: Progress) -> None:
     """Evaluate, describe the data, report; a page that cannot be made does not spoil the run."""
     from robot_rl.data.card_page import write_card
-    from robot_rl.evaluation.checkpoints import evaluate_checkpoint
     from robot_rl.evaluation.report import write_report
 
+    try:
+        evaluate_at_the_end(config, run, progress.note)
+    finally:
+        if config.report:
+            _write(progress, "dataset card", lambda: write_card(run.path)[1])
+            _write(progress, "report", lambda: write_report(run.path))
+
+
+def evaluate_at_the_end(config: TrainConfig, run: RunFolder, note: Callable[[str], None]) -> None:
+    """Evaluate what was trained on the cell of the run, if that is wanted and the cell is here.
+
+    Raises:
+        RobotRlError: it could not be done.
+    """
+    from robot_rl.evaluation.checkpoints import evaluate_checkpoint
+
     wanted = config.evaluation
-    if wanted.final_episodes and list_checkpoints(run.checkpoints):
-        choose = best_checkpoint if wanted.checkpoint == "best" else latest_checkpoint
-        result = evaluate_checkpoint(choose(run.checkpoints), n=wanted.final_episodes, seed=wanted.seed)
-        progress.note(result.line())
-    if config.report:
-        _write(progress, "dataset card", lambda: write_card(run.path)[1])
-        _write(progress, "report", lambda: write_report(run.path))
+    if not (wanted.final_episodes and list_checkpoints(run.checkpoints)):
+        return
+    if config.cell != IN_PROCESS and not config.actors:
+        note(f"not evaluated: the cell {config.cell} is on another machine")
+        return
+    choose = best_checkpoint if wanted.checkpoint == "best" else latest_checkpoint
+    result = evaluate_checkpoint(choose(run.checkpoints), n=wanted.final_episodes, seed=wanted.seed)
+    note(result.line())
 
 
 def _write(progress: Progress, name: str, make: Callable[[], Path]) -> None:

@@ -161,11 +161,13 @@ class ArmFaultContract(ArmContract):
         """Bring the arm into any fault."""
 
     def test_fault_is_named_and_blocks_targets(self, device: Arm) -> None:
-        """The fault has a name, and motion needs an explicit recovery."""
+        """The fault has a name, which the refusal says too, and motion needs an explicit recovery."""
         self.latch_fault(device)
-        assert device.state().fault
-        with pytest.raises(SafetyFault):
+        fault = device.state().fault
+        assert fault
+        with pytest.raises(SafetyFault) as refusal:
             device.set_target(device.state().pose_base_tcp)
+        assert refusal.value.fault == fault
 
     def test_fault_latches(self, device: Arm) -> None:
         """It does not go away by itself."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robot_rl.agents.config import preset
-from robot_rl.cli import bench
+from robot_rl.cli import bench, train
 from robot_rl.cli.arguments import spread_pairs, take_option
 from robot_rl.cli.compare import grouped
 from robot_rl.cli.train import read_arguments
@@ -54,6 +54,16 @@ def test_short_forms(tmp_path: Path) -> None:
     assert got.train.task_options == {"clearance_mm": 0.2, "tight": True, "name": "x", "n": 3}
     assert got.train.demos.n == 7
     assert read_arguments(["Reach", "--demos", str(tmp_path)]).train.demos.dir == tmp_path
+
+
+def test_a_cell_is_a_name_or_a_path_and_no_demonstrations_are_zero() -> None:
+    got = read_arguments(["Reach", "--cell", "cells/mine.yaml", "--demos", "0", "--require-healthy"])
+    assert (got.train.cell, got.train.demos.n, got.require_healthy) == ("cells/mine.yaml", 0, True)
+
+
+def test_health_is_looked_at_where_the_cell_is() -> None:
+    with pytest.raises(ConfigError, match="give it to robot-rl act, where the cell is"):
+        train.run(["Reach", "--cell", "mine.yaml", "--actors", "0", "--require-healthy"])
 
 
 @given(st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=5), max_size=5))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from robot_rl.controllers.arbiter import (
     Verdict,
 )
 from robot_rl.controllers.arbiter_modes import ENABLED, TRANSITIONS, Event
+from robot_rl.core.errors import ConfigError
 from tests.controllers.arbiter_rig import HOME, Q, Rig, active, at, enabled, target
 
 
@@ -93,10 +96,31 @@ def test_disable_freezes_and_a_pushed_arm_drags_the_target_along() -> None:
     rig.drive(at(0.1), 10)
     assert rig.arbiter.disable(rig.t_s).done
     np.testing.assert_array_equal(target(rig.step()), HOME)
-    rig.arm = at(0.05)
-    np.testing.assert_allclose(target(rig.step()), at(0.04))
-    rig.arm = at(0.045)
+    for k in range(1, 101):
+        rig.arm = at(0.0005 * k)
+        rig.step()
+    np.testing.assert_allclose(target(rig.out), at(0.04))
+    rig.arm = at(0.0495)
     np.testing.assert_allclose(target(rig.step(10)), at(0.04))
+
+
+@pytest.mark.parametrize("way_m", [0.002, 0.009, 0.3])
+def test_disabled_an_arm_that_is_put_elsewhere_is_not_called_back(way_m: float) -> None:
+    rig = enabled()
+    rig.follows = False
+    assert rig.arbiter.disable(rig.t_s).done
+    rig.step()
+    rig.arm = at(way_m)
+    np.testing.assert_array_equal(target(rig.step()), at(way_m))
+    np.testing.assert_array_equal(target(rig.step(10)), at(way_m))
+
+
+def test_in_a_fault_even_an_arm_that_jumps_stays_on_the_leash() -> None:
+    rig = enabled()
+    rig.follows = False
+    rig.arbiter.stop(rig.t_s)
+    rig.arm = at(0.05)
+    np.testing.assert_allclose(target(rig.step(3)), at(0.04))
 
 
 def test_nothing_can_be_enabled_blindly() -> None:
@@ -163,3 +187,86 @@ def test_the_table_has_no_short_cut() -> None:
     }  # fmt: skip
     assert all(TRANSITIONS[mode, Event.STOP] is Mode.STOPPED for mode in Mode)
     assert all(TRANSITIONS[mode, Event.FAULT] is Mode.FAULT for mode in ENABLED)
+
+
+@pytest.mark.parametrize("ticks_between", [0, 1, 40])
+def test_a_reflex_that_follows_the_force_limit_is_of_the_same_collision(ticks_between: int) -> None:
+    rig = active(auto_recoveries_per_hour=1)
+    rig.wrench = [0, 0, 90, 0, 0, 0]
+    if ticks_between == 0:
+        rig.robot_mode = RobotMode.REFLEX
+    rig.step(3)
+    assert "force_limit" in rig.names() and rig.arbiter.mode is Mode.FAULT
+    rig.step(ticks_between)
+    rig.robot_mode = RobotMode.REFLEX
+    assert rig.step().recover_robot and rig.names() == ["force_limit", "reflex"]
+    rig.robot_mode, rig.wrench = RobotMode.READY, np.zeros(6)
+    assert rig.step().mode is Mode.HOLDING and not rig.out.faults
+
+
+def test_a_force_fault_alone_or_long_before_a_reflex_waits_for_a_person() -> None:
+    for ticks, mode in ((5, RobotMode.READY), (60, RobotMode.REFLEX)):
+        rig = active(auto_recoveries_per_hour=5)
+        rig.wrench = [0, 0, 90, 0, 0, 0]
+        rig.step(ticks)
+        rig.wrench, rig.robot_mode = np.zeros(6), mode
+        assert not rig.step().recover_robot
+        rig.robot_mode = RobotMode.READY
+        assert rig.step(100).mode is Mode.FAULT and rig.names() == ["force_limit"]
+
+
+def test_a_force_that_stays_after_the_recovery_is_a_fault_again() -> None:
+    rig = active(auto_recoveries_per_hour=1)
+    rig.wrench, rig.robot_mode = [0, 0, 90, 0, 0, 0], RobotMode.REFLEX
+    assert rig.step(3).recover_robot
+    rig.robot_mode = RobotMode.READY
+    assert rig.step(5).mode is Mode.FAULT and rig.names() == ["force_limit"]
+
+
+def test_release_without_a_source_is_of_whoever_has_the_role() -> None:
+    rig = active()
+    assert not rig.arbiter.release(rig.t_s, "operator").done
+    assert not rig.arbiter.release(rig.t_s, "nobody").done
+    assert rig.arbiter.release(rig.t_s, "policy").done and rig.arbiter.mode is Mode.HOLDING
+    assert rig.step(200).mode is Mode.HOLDING
+
+
+def test_limits_change_without_a_jump_and_without_forgetting() -> None:
+    rig = active()
+    rig.arbiter.configure(replace(rig.arbiter.config, slew_m_s=0.1, fault_after_s=2.0))
+    before = target(rig.out)
+    rig.send(at(0.1))
+    assert abs(target(rig.step())[0] - before[0] - 0.001) < 1e-9 and rig.out.mode is Mode.ACTIVE
+    assert rig.step(150).mode is Mode.HOLDING and rig.step(50).mode is Mode.FAULT
+    rig.arbiter.configure(replace(rig.arbiter.config, max_force_n=99.0))
+    assert rig.names() == ["command_timeout"]
+
+
+def test_a_workspace_without_the_target_is_refused_while_the_arm_may_move() -> None:
+    rig = active()
+    away = replace(rig.arbiter.config, box_min_m=(0.5, -0.35, 0.0))
+    with pytest.raises(ConfigError, match="outside of the new workspace"):
+        rig.arbiter.configure(away)
+    assert rig.arbiter.config.box_min_m[0] == 0.25
+    rig.arbiter.disable(rig.t_s)
+    rig.arbiter.configure(away)
+    assert not rig.arbiter.enable(rig.t_s).done
+    changes: list[dict[str, Any]] = [
+        {"roles": ("policy",)},
+        {"frame_id": "world"},
+        {"q_min_rad": Q[:2], "q_max_rad": (3.0, 3.0)},
+    ]
+    for change in changes:
+        with pytest.raises(ConfigError, match="start the arbiter anew"):
+            rig.arbiter.configure(replace(rig.arbiter.config, **change))
+
+
+def test_disabled_without_readings_the_target_stays() -> None:
+    """Not the last reading of an arm that was moving: it has moved on since."""
+    rig = active()
+    rig.drive(at(0.1), 20)
+    rig.follows, rig.measuring = False, False
+    rig.step(30)
+    stayed = target(rig.out)
+    assert rig.names() == ["stale_measurement"] and rig.arbiter.recover(rig.t_s).done
+    np.testing.assert_array_equal(target(rig.step(5)), stayed)

@@ -175,7 +175,7 @@ class Snapshots:
 
 
 def camera_env(settings_: Imperfections, **options: float) -> CellEnv:
-    from robot_rl.envs.cell_env import EnvOptions
+    from robot_rl.envs.options import EnvOptions
 
     task = make_task("Reach")
     bare, _ = make_sim_cell(task.objects, task.impedance)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ActionSpec, Part, StateSpec
 from robot_rl.evaluation.stats import wilson_interval
 
@@ -35,6 +36,9 @@ class LineEnv:
     state_spec: StateSpec = SPEC
     action_spec: ActionSpec = field(default_factory=lambda: ActionSpec(0.1, 0.1))
     hz: float = HZ
+    lockstep: bool = True
+    raises_at: int = -1
+    holds: int = 0
     closed: bool = False
     resets: list[int] = field(default_factory=list)
 
@@ -47,10 +51,15 @@ class LineEnv:
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.x += 0.1 * float(action[0])
         self.steps += 1
+        if self.steps == self.raises_at:
+            raise DataError("no reading at the end of a step")
         success = self.x >= 1.0 - 1e-9
         truncated = not success and self.steps >= self.task.episode_steps
         reason = "success" if success else "time_out" if truncated else ""
         return self._obs(), float(success), success, truncated, {"success": success, "stop_reason": reason}
+
+    def hold(self) -> None:
+        self.holds += 1
 
     def render(self) -> Any:
         if not self.picture:

@@ -70,6 +70,19 @@ def test_a_run_means_its_newest_checkpoint(saved_run: Path) -> None:
     assert (saved.task, saved.env_step, saved.policy.version, saved.hz) == ("Reach", 2000, 200, 10.0)
 
 
+def test_a_run_is_evaluated_on_its_cell(saved_run: Path) -> None:
+    """Workers would each need an arm; the simulation stands in where it is asked to, and the row says so."""
+    (saved_run / "config.yaml").write_text(yaml.safe_dump({"task": "Reach", "cell": "nowhere"}))
+    assert load_saved_policy(saved_run).cell == "nowhere"
+    with pytest.raises(ConfigError, match="unknown cell 'nowhere'"):
+        evaluate_checkpoint(saved_run, n=1)
+    with pytest.raises(ConfigError, match="got 2 workers, but the cell nowhere has one arm: use one, or --cell sim"):
+        evaluate_checkpoint(saved_run, n=2, workers=2)
+    result = evaluate_checkpoint(saved_run, n=2, workers=2, cell="sim")
+    (row,) = rows(saved_run)
+    assert (row["cell"], result.cell) == ("sim", "sim") and "on the cell" not in result.line()
+
+
 def test_appends_one_row_per_evaluation(saved_run: Path) -> None:
     first = evaluate_checkpoint(saved_run / "checkpoints" / "000000100", n=2)
     evaluate_checkpoint(saved_run, n=1, record=False)

@@ -51,6 +51,19 @@ def test_row_is_valid_json_without_nan(line_env: LineEnv) -> None:
     assert [e["seed"] for e in parsed["episodes"]] == [1, 3]
 
 
+def test_a_sensor_that_fails_in_real_time_costs_the_episode_and_not_the_evaluation(line_env: LineEnv) -> None:
+    line_env.lockstep, line_env.raises_at = False, 7
+    result = evaluate(ForwardPolicy(), "Line", n=4, seed=0)
+    assert [(e.success, e.length, e.stop_reason) for e in result.episodes] == [
+        (True, 5, "success"),
+        (False, 6, "bad_observation"),
+    ] * 2
+    assert line_env.holds == 2 and result.time_to_success.restricted_mean_s == pytest.approx((0.5 + 3.0) / 2)
+    line_env.lockstep = True
+    with pytest.raises(DataError, match="no reading"):
+        evaluate(ForwardPolicy(), "Line", n=2)
+
+
 def test_broken_observation_is_named(line_env: LineEnv) -> None:
     line_env.nan_at = 3
     with pytest.raises(DataError, match=r"seed 10000, step 3: .*not finite in position"):

@@ -191,6 +191,22 @@ def test_says_when_a_script_stood_in_for_the_person(run_dir: Path) -> None:
     assert stand_in in write_report(run_dir).read_text()
 
 
+def test_a_run_on_a_cell_says_what_was_simulated(run_dir: Path) -> None:
+    (run_dir / "videos").mkdir(exist_ok=True)
+    (run_dir / "videos" / "evaluation_000000009.mp4").write_bytes(b"film")
+    plain = write_report(run_dir, video=False).read_text()
+    assert "in simulation" not in plain and "on the cell" not in plain and "<th class=num>cell" not in plain
+    with (run_dir / "config.yaml").open("a") as file:
+        file.write("\ncell: ros\n")
+    simulated = write_report(run_dir, video=False).read_text()
+    assert "on the cell ros" in simulated and ", in simulation, deterministic policy" in simulated
+    assert "Filmed in simulation, not on the cell of the run." in simulated
+    with (run_dir / "evaluations.jsonl").open("a") as file:
+        file.write(json.dumps({"checkpoint": "000000009", "n": 5, "success": 0.6, "cell": "ros"}) + "\n")
+    real = write_report(run_dir, video=False).read_text()
+    assert ", on the cell ros, deterministic policy" in real and "<th class=num>cell" in real
+
+
 def test_an_interrupted_run_is_called_that(run_dir: Path) -> None:
     meta = json.loads((run_dir / "run.json").read_text())
     (run_dir / "run.json").write_text(
@@ -249,6 +265,20 @@ def test_every_actor_has_a_row_with_its_last_share_and_worst_lag(run_dir: Path) 
         *("a0", "here", "15", "75%", "3", "20 ms / 30 ms", "1.0 s / 1.5 s"),
         *("a1", "there", "5", "25%", "30", "2.5 s / 2.5 s", "–"),  # noqa: RUF001
     ]
+
+
+def test_lateness_is_shown_for_actors_in_real_time(run_dir: Path) -> None:
+    rows = (
+        "actor,host,env_step,env_steps,share,lag_steps,lag_s,policy_age_s,late_p50_ms,late_p99_ms,late_worst_ms,missed",
+        "a0,here,10,10,1,0,0.01,0.5,0.2,3,9,1",
+        "a0,here,20,20,1,0,0.01,0.5,0.25,4.1,12,3",
+        "a1,there,20,5,0.2,0,0.01,0.5,,,,",
+    )
+    (run_dir / "actors.csv").write_text("\n".join(rows) + "\n")
+    page = actor_table(read_run(run_dir))
+    assert "late p50 / p99 / worst" in page
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", page)
+    assert cells[7:9] == ["0.2 / 4.1 / 12.0 ms", "3"] and cells[16:18] == ["–", "–"]  # noqa: RUF001
 
 
 def test_the_episode_log_of_all_actors_is_counted(run_dir: Path) -> None:

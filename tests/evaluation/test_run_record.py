@@ -64,6 +64,17 @@ def test_judged_by_most_episodes_then_newest_checkpoint_never_by_success(tmp_pat
     assert read_run(folder).judged["success"] == 0.3
 
 
+def test_judged_on_the_runs_own_cell_where_it_was_evaluated_there(tmp_path: Path) -> None:
+    folder = small_run(tmp_path / "run")
+    (folder / "config.yaml").write_text("task: Reach\ncell: ros\n")
+    simulated = {"n": 100, "env_step": 400, "success": 0.9, "cell": "sim"}
+    rows = [{"n": 20, "env_step": 300, "success": 0.4, "cell": "ros"}, simulated, {**simulated, "env_step": 500}]
+    (folder / "evaluations.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert read_run(folder).judged["success"] == 0.4
+    (folder / "evaluations.jsonl").write_text(json.dumps(simulated) + "\n")
+    assert read_run(folder).judged["success"] == 0.9
+
+
 def test_everything_missing_is_said(tmp_path: Path) -> None:
     notes = " ".join(read_run(small_run(tmp_path / "run")).notes)
     for name in ("run.json", "config.yaml", "learner.csv", "evaluations.jsonl"):

@@ -25,6 +25,7 @@ from robot_rl.data.mcap_scan import scan
 from robot_rl.policies.gaussian import GaussianPolicy
 from robot_rl.runtime.bench.ends import policy_arrays
 from robot_rl.runtime.transport.wire import (
+    SCHEMA,
     Ack,
     Hello,
     Message,
@@ -147,7 +148,7 @@ def _other_field(rng: random.Random, header: bytes) -> bytes:
     elif kind == 2:
         data["kind"] = rng.choice(("hello", "welcome", "refuse", "records", "ack", "parameters", "Hello", ""))
     elif kind == 3:
-        data["schema"] = rng.choice((0, 1, 3, -1, 2**40, "2", 2.0, None))
+        data["schema"] = rng.choice((0, 1, SCHEMA + 1, -1, 2**40, str(SCHEMA), float(SCHEMA), None))
     else:
         data[key] = odd_value(rng)
     return _pack(data)

@@ -80,7 +80,7 @@ class Latching(SimArm):
 
     def set_target(self, pose_base_tcp: Array) -> None:
         if self.fault is not None:
-            raise SafetyFault(self.fault)
+            raise SafetyFault(f"{self.fault} is latched", self.fault)
         super().set_target(pose_base_tcp)
 
     def recover(self) -> None:

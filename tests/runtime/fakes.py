@@ -32,6 +32,7 @@ class PointEnv:
     state_spec = SPEC
     action_spec = ACTIONS
     hz = 10.0
+    lockstep = True
 
     def __init__(
         self, limit: int = 20, bad_at: Callable[[int, int], bool] = lambda e, s: False, *, raise_bad: bool = False
@@ -42,6 +43,7 @@ class PointEnv:
         self.episode, self.seeds = -1, list[int | None]()
         self.actions = list[np.ndarray]()
         self.closed = False
+        self.holds = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.episode, self.steps = self.episode + 1, 0
@@ -63,8 +65,13 @@ class PointEnv:
             "success": success,
             "stop_reason": "success" if success else "time_out" if timeout else "",
             "t_control_s": self.steps / self.hz,
+            "late_s": 0.0 if self.lockstep else 0.004,
+            "missed": False,
         }
         return self._observe(), float(success), success, timeout, info
+
+    def hold(self) -> None:
+        self.holds += 1
 
     def close(self) -> None:
         self.closed = True

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from robot_rl.core.errors import DeviceError
+from robot_rl.core.errors import DeviceError, SafetyFault
 from robot_rl.core.transition import Source, StepRecord
 from robot_rl.runtime.collector import ActingConfig, Collector
 from tests.runtime.fakes import Constant, Helper, PointEnv
@@ -144,3 +144,70 @@ class Noisy:
 
     def act(self, state: np.ndarray, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
         return rng.uniform(-1, 1, 7).astype(np.float32)
+
+
+class RealTime(PointEnv):
+    """The point in a time that passes by itself; one command is refused, one start is impossible."""
+
+    lockstep = False
+
+    def __init__(self, refuse_at: int = -1, faulted_starts: int = 0) -> None:
+        super().__init__(limit=6)
+        self.refuse_at, self.faulted_starts = refuse_at, faulted_starts
+
+    def reset(self, *, seed=None, options=None):
+        if self.faulted_starts:
+            self.faulted_starts -= 1
+            raise SafetyFault("the arm has latched a reflex", "reflex")
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = super().step(action)
+        refused = self.steps == self.refuse_at
+        info["problem"] = "the arm is gone" if refused else ""
+        info["missed"] = self.steps == 3
+        if refused:
+            truncated, info["stop_reason"] = True, "device_error"
+        return obs, reward, terminated, truncated, info
+
+
+def test_lateness_is_counted_where_time_passes_by_itself() -> None:
+    collector = Collector(RealTime(), Constant(0.0), CONFIG)
+    play(collector, 6)
+    assert (collector.lateness.counts[2], collector.lateness.total, collector.lateness.missed) == (6, 6, 1)
+    in_lockstep = Collector(PointEnv(limit=6), Constant(0.0), CONFIG)
+    play(in_lockstep, 6)
+    assert in_lockstep.lateness.total == 0
+
+
+def test_a_refused_command_is_told_and_its_record_is_sound() -> None:
+    collector = Collector(RealTime(refuse_at=4), Constant(0.0), CONFIG)
+    records = play(collector, 4)
+    assert collector.last_refusal == "the arm is gone"
+    assert (records[-1].stop_reason, records[-1].truncated, len(records)) == ("device_error", True, 4)
+    play(collector, 1)
+    assert collector.last_refusal == ""
+
+
+def test_a_start_that_a_fault_prevents_is_tried_again_but_not_for_ever() -> None:
+    collector = Collector(RealTime(faulted_starts=2), Constant(0.0), CONFIG)
+    assert play(collector, 8)[-1].stop_reason == "time_out"
+    assert collector.bad_episodes == 2
+    with pytest.raises(DeviceError, match="3 episodes in a row .* latched a reflex"):
+        play(Collector(RealTime(faulted_starts=9), Constant(0.0), CONFIG), 9)
+
+
+@pytest.mark.parametrize("end", ["interrupt", "abort", "bad observation"])
+def test_the_arm_holds_when_not_the_environment_ends_the_episode(end: str) -> None:
+    env = PointEnv(limit=9, bad_at=lambda e, s: end == "bad observation" and s == 3)
+    helper = Helper({2}, buttons=frozenset({"abort"})) if end == "abort" else None
+    collector = Collector(env, Constant(0.0), CONFIG, make_teleop=None if helper is None else lambda rng: helper)
+    play(collector, 2)
+    assert env.holds == 0
+    if end == "interrupt":
+        collector.interrupt()
+    else:
+        play(collector, 1)
+    assert collector.between_episodes and env.holds == 1
+    collector.interrupt()
+    assert env.holds == 1

@@ -11,10 +11,10 @@ import pytest
 import robot_rl.envs
 from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.data.episode_log import EpisodeMeta, EpisodeWriter, read_episode
-from robot_rl.runtime.config import DemoConfig
+from robot_rl.runtime.config import DemoConfig, EvalConfig
 from robot_rl.runtime.locks import FolderLock
 from robot_rl.runtime.run_folder import open_run
-from robot_rl.runtime.train import check_modes, train
+from robot_rl.runtime.train import check_modes, evaluate_at_the_end, train
 from tests.runtime.fakes import ACTIONS, SPEC, PointEnv, stream, tiny_config
 from tests.runtime.runs import final_arrays, make_run, same
 
@@ -108,6 +108,17 @@ def test_listening_elsewhere_needs_keys(tmp_path: Path) -> None:
     config = tiny_config(out_dir=tmp_path, lockstep=False, actors=0, listen="tcp://0.0.0.0:0")
     with pytest.raises(ConfigError, match="robot-rl keys"):
         train(config, live=False)
+
+
+def test_a_cell_elsewhere_is_not_evaluated_from_here(tmp_path: Path) -> None:
+    config = tiny_config(out_dir=tmp_path, env_steps=30, evaluation=EvalConfig(final_episodes=2))
+    run = train(replace(config, evaluation=EvalConfig(final_episodes=0)), live=False).run
+    said: list[str] = []
+    evaluate_at_the_end(replace(config, cell="mine.yaml", actors=0), run, said.append)
+    assert said == ["not evaluated: the cell mine.yaml is on another machine"]
+    assert not (run.path / "evaluations.jsonl").exists()
+    evaluate_at_the_end(config, run, said.append)
+    assert said[1].startswith("Point: n=2 success=")
 
 
 def test_the_lock_does_not_outlive_the_run(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Arm:
 
     def set_target(self, pose_base_tcp: Array) -> None:
         if self.fault:
-            raise SafetyFault(self.fault)
+            raise SafetyFault(f"{self.fault} is latched", self.fault)
         if not np.isfinite(pose_base_tcp).all() or abs(np.linalg.norm(pose_base_tcp[3:]) - 1.0) > 1e-3:
             raise DeviceError("not a pose")
         self.target = pose_base_tcp.copy()

@@ -1,4 +1,7 @@
-"""The actor's control loop: act, write, hand over; hold when the learner, the disk or an old policy asks for it."""
+"""The actor's control loop: act, write, hand over; hold when the learner, the disk or an old policy asks for it.
+
+An arm that moves in real time is told to stand still before the loop waits in the middle of an episode.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from robot_rl.data.codec import pack_record
 from robot_rl.data.episode_log import EpisodeMeta
 from robot_rl.policies.gaussian import GaussianPolicy
 from robot_rl.runtime.actor.spool import Spool
-from robot_rl.runtime.collector import ActingConfig, Collector, Env
+from robot_rl.runtime.collector import ActingConfig, Collector
 from robot_rl.runtime.config import TrainConfig
+from robot_rl.runtime.environment import Env
 from robot_rl.runtime.episode_files import EpisodeSink
 from robot_rl.runtime.repeat import training_facts
 from robot_rl.runtime.stop import StopFlag
@@ -58,6 +62,7 @@ class Actor:
         self._adopted = -1
         self._said = ""
         self._problems = 0
+        self._waiting = False
         self._objection, self._objection_s = "", -math.inf
 
     def run(self, stop: StopFlag) -> None:
@@ -74,8 +79,10 @@ class Actor:
             while not (stop.requested or self._status().stop):
                 self._adopt(collector)
                 if self._must_hold(collector):
+                    self._stand_still(collector)
                     self._wait()
                     continue
+                self._waiting = False
                 self._step(collector)
             self._deliver(collector.interrupt())
             self._spool.hold(None)
@@ -155,6 +162,12 @@ class Actor:
         between = collector.between_episodes
         return self._taken >= status.allowed or (between and bool(objection or (stale and pace.pause_when_stale)))
 
+    def _stand_still(self, collector: Collector) -> None:
+        """Once when a wait begins; at the end of an episode the environment has done so."""
+        if not (self._waiting or collector.between_episodes):
+            self._env.hold()
+        self._waiting = True
+
     def _disk_objection(self) -> str:
         now = time.monotonic()
         if now - self._objection_s > CHECK_DISK_EVERY_S:
@@ -167,10 +180,13 @@ class Actor:
         before, bad = collector.env_steps, collector.bad_episodes
         records = collector.step()
         self._taken += collector.env_steps - before
+        self._link.lateness = collector.lateness
         self._deliver(records)
         self._spool.hold(collector.pending)
         if collector.bad_episodes > bad:
             print(f"the episode was cut by a bad observation: {collector.last_problem}", flush=True)
+        if collector.last_refusal:
+            print(f"the episode was ended by a device: {collector.last_refusal}", flush=True)
 
     def _deliver(self, records: list[StepRecord]) -> None:
         for record in records:

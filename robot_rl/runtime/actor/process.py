@@ -24,7 +24,7 @@ from robot_rl.runtime.actor.spool import LIMIT_BYTES, MIN_FREE_BYTES, Spool
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.seeds import FIRST_ACTOR
 from robot_rl.runtime.stop import StopFlag, stop_on_signals
-from robot_rl.runtime.tasks import open_env
+from robot_rl.runtime.tasks import check_health, open_env
 from robot_rl.runtime.transport.keys import load_actor_keys
 from robot_rl.runtime.transport.link import Link
 from robot_rl.runtime.transport.messages import Welcome
@@ -48,6 +48,7 @@ class ActorOptions:
         spool_limit_bytes: how much may wait for the learner before no new episode is begun.
         min_free_bytes: how much of the spool's disk stays free.
         predecessor_s: how long to wait for another process that is this actor and may be about to end.
+        require_healthy: refuse a cell that is not fit to train on.
     """
 
     learner: str
@@ -59,13 +60,15 @@ class ActorOptions:
     spool_limit_bytes: float = LIMIT_BYTES
     min_free_bytes: float = MIN_FREE_BYTES
     predecessor_s: float = 0.0
+    require_healthy: bool = False
 
 
 def act(options: ActorOptions, stop: StopFlag) -> None:
     """Join a learner and act until it says stop or the flag is set.
 
     Raises:
-        ConfigError: the endpoint, the keys or the name do not fit, or this actor runs already.
+        ConfigError: the endpoint, the keys or the name do not fit, this actor runs already, or the run's cell is not
+            described on this machine.
         StorageError: the spool's disk refuses; the environment is closed by then and every step written is kept.
         DeviceError: the environment or the learner is gone, or the learner refuses this actor.
     """
@@ -79,6 +82,8 @@ def act(options: ActorOptions, stop: StopFlag) -> None:
         if welcome is None:
             return
         config = from_dict(TrainConfig, parse_yaml(welcome.config, "the learner's configuration"))
+        if options.require_healthy:
+            check_health(config, options.spool)
         spool = Spool(
             options.spool,
             welcome.run_id,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from robot_rl.policies.gaussian import GaussianPolicy
-from robot_rl.runtime.collector import Env
+from robot_rl.runtime.environment import Env
 from robot_rl.runtime.learner.background import BackgroundEvaluator, Outcome
 from robot_rl.runtime.learner.session import Session
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from robot_rl.core.errors import RobotRlError, StorageError
 from robot_rl.core.transition import Source, StepRecord
 from robot_rl.policies.gaussian import GaussianPolicy
-from robot_rl.runtime.collector import ActingConfig, Collector, Env, TeleopFactory
+from robot_rl.runtime.collector import ActingConfig, Collector, TeleopFactory
+from robot_rl.runtime.environment import Env
 from robot_rl.runtime.learner.checkpoint import list_checkpoints
 from robot_rl.runtime.learner.evaluations import evaluate_now
 from robot_rl.runtime.learner.session import Session

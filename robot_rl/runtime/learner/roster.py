@@ -1,12 +1,15 @@
-"""Who acts in a run: where from, how far behind, how old its policy is."""
+"""Who acts in a run: where from, how far behind, how old its policy is, how late its steps are."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
 
+from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.core.transition import StepRecord
 from robot_rl.runtime.monitor.metrics import ActorRow
 from robot_rl.runtime.transport.fields import Place
@@ -21,6 +24,13 @@ class _Actor:
     last: Place | None = None
     lag_s: float = 0.0
     policy_age_s: float = 0.0
+    session: str = ""
+    lateness: LatenessHistogram = field(default_factory=LatenessHistogram)
+    before: LatenessHistogram = field(default_factory=LatenessHistogram)  # of its earlier processes
+
+    @property
+    def all_steps(self) -> LatenessHistogram:
+        return self.before.merge(self.lateness)
 
 
 class Roster:
@@ -41,6 +51,14 @@ class Roster:
         """An actor says where it is and how far it has come."""
         actor = self._actors.setdefault(hello.actor, _Actor(hello.host))
         actor.host, actor.last = hello.host, hello.last
+        if actor.session != hello.session:
+            actor.before, actor.session = actor.all_steps, hello.session
+        actor.lateness = hello.lateness
+
+    @property
+    def lateness(self) -> LatenessHistogram:
+        """Of all actors together, as far as they act in real time."""
+        return reduce(LatenessHistogram.merge, (a.all_steps for a in self._actors.values()), LatenessHistogram())
 
     def archived(self, name: str, record: StepRecord) -> None:
         """The newest record of an actor has been archived."""
@@ -68,9 +86,18 @@ class Roster:
                 lag_steps=steps_between(cursors.get(name), actor.last),
                 lag_s=round(actor.lag_s, 4),
                 policy_age_s=round(actor.policy_age_s, 3),
+                **_late(actor.all_steps),
             )
             for name, actor in self._actors.items()
         ]
+
+
+def _late(steps: LatenessHistogram) -> dict[str, Any]:
+    if not steps.total:
+        return {}
+    p50_s, p99_s = steps.quantile_s(0.5), steps.quantile_s(0.99)
+    figures_s = {"late_p50_ms": p50_s, "late_p99_ms": p99_s, "late_worst_ms": steps.worst_s}
+    return {name: round(1e3 * value_s, 3) for name, value_s in figures_s.items()} | {"missed": steps.missed}
 
 
 def steps_between(cursor: Place | None, last: Place | None) -> int:

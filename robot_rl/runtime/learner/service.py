@@ -137,6 +137,7 @@ class LearnerService:
             self.server.send(hello.actor, Refuse(reason))
             return
         self._roster.heard(hello)
+        session.metrics.lateness = self._roster.lateness
         session.learner.actor_waited(hello.actor, hello.session, hello.waited_s)
         steps = archive.steps_of(hello.actor), session.learner.counters.env_steps
         cursor = archive.cursors.get(hello.actor)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robot_rl.core.errors import StorageError
+from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.core.transition import Source, StepRecord
 from robot_rl.data.rewards import GRIPPER_COMPONENT
 from robot_rl.runtime.monitor.csv_log import CsvLog
@@ -92,6 +93,10 @@ class ActorRow:
         lag_s: how long the newest acknowledged step took from the robot to the learner's disk, seconds; as far as the
             clocks of the two machines agree.
         policy_age_s: time since the parameters it acted with were released, seconds.
+        late_p50_ms: how long after its tick half of its steps woke up at most; empty in lock-step, like the next three.
+        late_p99_ms: the same for 99 of 100.
+        late_worst_ms: the same for all.
+        missed: steps that were commanded too late for their tick.
     """
 
     actor: str
@@ -102,6 +107,10 @@ class ActorRow:
     lag_steps: int
     lag_s: float
     policy_age_s: float
+    late_p50_ms: float | None = None
+    late_p99_ms: float | None = None
+    late_worst_ms: float | None = None
+    missed: int | None = None
 
 
 ACTOR_COLUMNS = tuple(f.name for f in fields(ActorRow))
@@ -162,6 +171,10 @@ class MetricsWriter:
     Args:
         folder: the run folder.
         tensorboard: where event files go, or None for none.
+
+    Attributes:
+        recent: the last 20 episodes.
+        lateness: of the steps of all actors that act in real time.
     """
 
     def __init__(self, folder: Path, tensorboard: Path | None = None) -> None:
@@ -175,6 +188,7 @@ class MetricsWriter:
 
             self._board = Board(tensorboard)
         self.recent: deque[EpisodeRow] = deque(maxlen=RECENT_EPISODES)
+        self.lateness = LatenessHistogram()
 
     def episode(self, row: EpisodeRow) -> None:
         """Write a finished episode."""
@@ -204,6 +218,8 @@ class MetricsWriter:
         for row in rows:
             self._actors.append(asdict(row))
             shown = {"share": row.share, "lag_s": row.lag_s, "policy_age_s": row.policy_age_s}
+            late = {"late_p50_ms": row.late_p50_ms, "late_p99_ms": row.late_p99_ms, "missed": row.missed}
+            shown |= {name: value for name, value in late.items() if value is not None}
             self._scalars({f"actors/{row.actor}/{k}": v for k, v in shown.items()}, row.env_step)
 
     def evaluation(self, row: Mapping[str, Any]) -> None:

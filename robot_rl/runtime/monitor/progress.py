@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from robot_rl.core.lateness import LatenessHistogram
 
 if TYPE_CHECKING:
     from robot_rl.runtime.learner.learner import Learner
@@ -34,6 +36,7 @@ class Status:
         utd_target: wanted ones; shown when the achieved ones differ, 0 if that is not to be judged yet.
         actors_wait: share of recent time in which acting stood still because learning was behind; shown if notable.
         learner_waits: share of recent time in which the learner lacked experience; shown if it is the greater part.
+        lateness: of the control steps, where they are taken in real time.
     """
 
     env_steps: int
@@ -46,6 +49,7 @@ class Status:
     utd_target: float = 0.0
     actors_wait: float = 0.0
     learner_waits: float = 0.0
+    lateness: LatenessHistogram = field(default_factory=LatenessHistogram)
 
     def text(self) -> str:
         """The progress line."""
@@ -64,6 +68,9 @@ class Status:
             parts.append(f"acting waits {min(self.actors_wait, 1.0):.0%}")
         if self.learner_waits >= LEARNER_WAITS_SHOWN:
             parts.append(f"learning waits {min(self.learner_waits, 1.0):.0%}")
+        if self.lateness.total:
+            p50_ms, p99_ms = (1e3 * self.lateness.quantile_s(q) for q in (0.5, 0.99))
+            parts.append(f"late {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms, {self.lateness.missed} missed")
         return " · ".join([*parts, f"{_duration(left)} left"])
 
 
@@ -137,6 +144,7 @@ class StatusMeter:
             utd_target=config.target_utd if c.env_steps > 2 * config.pace.learning_starts else 0.0,
             actors_wait=self._actors.rate(c.actor_wait_s),
             learner_waits=self._learner.rate(c.learner_wait_s),
+            lateness=metrics.lateness,
         )
 
 

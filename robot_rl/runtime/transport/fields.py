@@ -9,6 +9,7 @@ from typing import Any
 import msgpack
 
 from robot_rl.core.errors import DataError
+from robot_rl.core.lateness import LatenessHistogram
 
 MAX_HEADER_BYTES = 2**18
 MAX_TEXT = 200
@@ -93,6 +94,13 @@ class Fields:
         if not ok or value is None:
             raise DataError(f"a message whose {name} is {str(value)[:MAX_TEXT]}, expected [episode, step]")
         return (value[0], value[1])
+
+    def lateness(self, name: str) -> LatenessHistogram:
+        """A histogram of lateness with counts of up to `MAX_COUNT`."""
+        found = LatenessHistogram.from_dict(self.take(name, dict))
+        if max(*found.counts, found.missed) > MAX_COUNT:
+            raise DataError(f"a message whose {name} counts more than 2**53 steps")
+        return found
 
     def layout(self, name: str) -> list[tuple[str, str, list[int]]]:
         """Names, dtypes and shapes of arrays, no name twice."""

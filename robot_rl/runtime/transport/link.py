@@ -21,6 +21,7 @@ from uuid import uuid4
 import zmq
 
 from robot_rl.core.errors import DataError, RobotRlError
+from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.runtime.transport.fields import MAX_TEXT
 from robot_rl.runtime.transport.keys import ActorKeys
 from robot_rl.runtime.transport.link_status import LinkStatus
@@ -56,6 +57,7 @@ class Link:
     Attributes:
         session: random name of this process.
         waited_s: how long the actor has waited for the learner; told with every introduction.
+        lateness: of the actor's steps; told likewise.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class Link:
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self.session = uuid4().hex
-        self.waited_s = 0.0
+        self.waited_s, self.lateness = 0.0, LatenessHistogram()
         self._actor, self._host = actor, socket.gethostname()[:MAX_TEXT]
         self._socket = connect(zmq.DEALER, endpoint, keys, IMMEDIATE=1, MAXMSGSIZE=2 * MAX_CONFIG_BYTES)
         try:
@@ -262,7 +264,7 @@ class Link:
         run_id = "" if self._status.welcome is None else self._status.welcome.run_id
         checksum = "" if self._attached is None else self._attached[1]
         last = None if self._sender is None else self._sender.position
-        hello = Hello(run_id, self._actor, self.session, self._host, last, checksum, self.waited_s)
+        hello = Hello(run_id, self._actor, self.session, self._host, last, checksum, self.waited_s, self.lateness)
         # Until it is answered the next one waits ever longer, so that many actors do not besiege a learner.
         self._next_hello_s = now + (UNANSWERED_HELLO_S if self._status.admitted else self._backoff_s) * _jitter()
         self._backoff_s = min(MAX_BACKOFF_S, 2 * self._backoff_s)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
 
+from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.codec import unpack_record
 from robot_rl.runtime.transport.fields import Place
@@ -25,6 +26,7 @@ class Hello:
         last: place of the last record it has sent, None before the first.
         state_checksum: of its environment's state layout, empty until the environment is open.
         waited_s: how long this process of it has waited for the learner so far.
+        lateness: of the steps this process has taken so far; empty where time stands still between two steps.
     """
 
     run_id: str
@@ -34,6 +36,7 @@ class Hello:
     last: Place | None = None
     state_checksum: str = ""
     waited_s: float = 0.0
+    lateness: LatenessHistogram = field(default_factory=LatenessHistogram)
 
 
 @dataclass(frozen=True)

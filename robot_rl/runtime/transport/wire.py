@@ -37,7 +37,7 @@ __all__ = [
     "split",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 MAX_FRAME_BYTES = 2**26
 MAX_MESSAGE_BYTES = 2**27
 MAX_CONFIG_BYTES = 2**18
@@ -55,6 +55,8 @@ def encode(message: Message) -> list[bytes]:
         DataError: a configuration is longer than `MAX_CONFIG_BYTES`.
     """
     kind, fields = type(message).__name__.lower(), dict(vars(message))
+    if isinstance(message, Hello):
+        return [pack_header(SCHEMA, kind, **{**fields, "lateness": message.lateness.to_dict()})]
     if isinstance(message, Refuse):
         return [pack_header(SCHEMA, kind, reason=" ".join(message.reason.split())[:MAX_REASON])]
     if isinstance(message, Records):
@@ -135,6 +137,7 @@ def _decode_hello(header: Fields, payload: Sequence[bytes]) -> Hello:
         last=header.place("last"),
         state_checksum=header.name("state_checksum", empty=True),
         waited_s=header.seconds("waited_s"),
+        lateness=header.lateness("lateness"),
     )
 
 

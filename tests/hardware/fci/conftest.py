@@ -17,10 +17,11 @@ _numbers = count(1)
 class Emulator:
     """A served robot and its address. Loopback has millions of addresses, so that each may use the standard ports."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, plant: ArmPlant | None = None, address: str = "", **options: object) -> None:
         pid = os.getpid()
-        self.address = f"127.{100 + next(_numbers) % 100}.{pid // 250 % 250}.{pid % 250 + 1}"
-        self.server = FciServer(ArmPlant(), ServerOptions(address=self.address, **options))  # type: ignore[arg-type]
+        self.address = address or f"127.{100 + next(_numbers) % 100}.{pid // 250 % 250}.{pid % 250 + 1}"
+        chosen = ServerOptions(address=self.address, **options)  # type: ignore[arg-type]
+        self.server = FciServer(plant or ArmPlant(), chosen)
         self._go_on = True
         self._thread = threading.Thread(target=self.server.run, args=(lambda: self._go_on,))
         self._thread.start()

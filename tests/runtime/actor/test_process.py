@@ -282,6 +282,29 @@ def test_a_stale_policy_is_reported_and_pauses_if_that_is_wanted(
         check_stream(learner)
 
 
+def test_an_arm_in_real_time_holds_while_its_learner_is_behind(
+    learner: StubLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each wait, and only in mid-episode; how late its steps are is told to the learner."""
+    env = PointEnv(limit=12)
+    env.lockstep = False
+    learner.allowed = 30
+    actor = InThread(options(learner, tmp_path), monkeypatch, env)
+    learner.pump_until(lambda: len(learner.archive) >= 29)
+    learner.pump_until(lambda: learner.hellos[-1].waited_s > 0.0)
+    assert env.steps < 12 and env.holds == 1
+    learner.pump_until(lambda: learner.hellos[-1].lateness.total == 30)
+    assert learner.hellos[-1].lateness.counts[2] == 30
+    learner.allowed = 60
+    learner.acknowledge("a0")
+    learner.pump_until(lambda: len(learner.archive) >= 59)
+    learner.pump_until(lambda: env.holds == 2)
+    actor.stop.set()
+    learner.pump_until(lambda: actor.done)
+    assert actor.error is None
+    check_stream(learner)
+
+
 def test_patience_ends_where_it_is_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeviceError, match=r"no learner has answered at tcp://127.0.0.1:9 for"):
         act(ActorOptions("tcp://127.0.0.1:9", tmp_path, patience_s=0.3), StopFlag())

@@ -12,6 +12,7 @@ import zmq
 
 from robot_rl.core.config import from_dict, parse_yaml
 from robot_rl.core.errors import StorageError
+from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.core.transition import StepRecord
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.learner.roster import Roster, steps_between
@@ -164,6 +165,29 @@ def test_the_table_of_actors(session: Session, service: LearnerService, peer: Pe
     (row,) = rows(session.run.path / "actors.csv")
     assert (row["actor"], row["host"], row["env_step"], row["env_steps"], row["share"]) == ("a0", "here", "3", "3", "1")
     assert int(row["lag_steps"]) == 5 and float(row["lag_s"]) > 0
+
+
+def test_lateness_adds_up_over_the_processes_of_an_actor() -> None:
+    roster = Roster()
+    roster.heard(Hello("run", "a0", "s1", "here"))
+    (row,) = roster.rows(0, {}, {})
+    assert row.late_p99_ms is row.missed is None
+    first = LatenessHistogram().add(0.0005).add(0.03, missed=True)
+    roster.heard(Hello("run", "a0", "s1", "here", lateness=LatenessHistogram().add(0.0005)))
+    roster.heard(Hello("run", "a0", "s1", "here", lateness=first))
+    second = LatenessHistogram().add(0.0005)
+    roster.heard(Hello("run", "a0", "s2", "here", lateness=second))
+    roster.heard(Hello("run", "a1", "s3", "there", lateness=second))
+    assert roster.lateness == first.merge(second).merge(second)
+    row, other = roster.rows(0, {}, {})
+    assert (row.late_worst_ms, row.missed, other.late_worst_ms, other.missed) == (30.0, 1, 0.5, 0)
+
+
+def test_lateness_reaches_the_progress_line(session: Session, service: LearnerService, peer: Peer) -> None:
+    late = LatenessHistogram().add(0.03, missed=True)
+    peer.socket.send_multipart(encode(Hello(peer.run_id, peer.name, "s1", "here", lateness=late)))
+    peer.until(lambda m: isinstance(m, Welcome))
+    assert session.metrics.lateness == late
 
 
 def test_the_age_of_a_policy_counts_from_its_release(monkeypatch: pytest.MonkeyPatch) -> None:

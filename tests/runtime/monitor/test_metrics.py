@@ -25,7 +25,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_the_columns_are_the_agreed_ones() -> None:
     assert ",".join(EPISODE_COLUMNS) == COLUMNS
-    assert ",".join(ACTOR_COLUMNS) == "actor,host,env_step,env_steps,share,lag_steps,lag_s,policy_age_s"
+    assert ",".join(ACTOR_COLUMNS) == (
+        "actor,host,env_step,env_steps,share,lag_steps,lag_s,policy_age_s,late_p50_ms,late_p99_ms,late_worst_ms,missed"
+    )
 
 
 def test_an_episode_is_summed_from_its_records() -> None:
@@ -50,7 +52,8 @@ def test_both_tables_and_the_event_file_are_written(tmp_path: Path) -> None:
         writer.episode(tally.row("success", episode=episode, env_step=4 * episode + 4, robot_s=0.4, wall_s=1.0))
     writer.learner({"update": 50, "env_step": 12, "wall_s": 1.0, "critic_loss": 0.12345678})
     writer.learner({"update": 100, "env_step": 24, "wall_s": 1.0, "critic_loss": 0.5, "new": 1.0})
-    writer.actors([ActorRow("a0", "here", 24, 20, 0.8, 1, 0.02, 0.5), ActorRow("a1", "there", 24, 4, 0.2, 0, 0.1, 2.0)])
+    in_lockstep = ActorRow("a0", "here", 24, 20, 0.8, 1, 0.02, 0.5)
+    writer.actors([in_lockstep, ActorRow("a1", "there", 24, 4, 0.2, 0, 0.1, 2.0, 0.8, 12.5, 30.0, 2)])
     evaluation = {"checkpoint": "000000100", "env_step": 24, "success": 0.5, "wilson_low": 0.3}
     writer.evaluation(evaluation)
     assert (writer.recent_success, writer.recent_interventions) == (1.0, 0.25)
@@ -58,9 +61,10 @@ def test_both_tables_and_the_event_file_are_written(tmp_path: Path) -> None:
     writer.close()
     assert [r["episode"] for r in rows(tmp_path / "episodes.csv")] == ["0", "1", "2"]
     assert [r["critic_loss"] for r in rows(tmp_path / "learner.csv")] == ["0.123457", "0.5"]
-    assert [(r["actor"], r["host"], r["share"]) for r in rows(tmp_path / "actors.csv")] == [
-        ("a0", "here", "0.8"),
-        ("a1", "there", "0.2"),
+    told = ("actor", "host", "share", "late_p99_ms", "missed")
+    assert [tuple(r[name] for name in told) for r in rows(tmp_path / "actors.csv")] == [
+        ("a0", "here", "0.8", "", ""),
+        ("a1", "there", "0.2", "12.5", "2"),
     ]
     assert [json.loads(x) for x in (tmp_path / "evaluations.jsonl").read_text().splitlines()] == [evaluation]
     assert [p for p in (tmp_path / "tb").iterdir() if p.stat().st_size > 100]

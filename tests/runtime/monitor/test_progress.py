@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.runtime.monitor.progress import Progress, RateMeter, Status
 
+LATE = LatenessHistogram((99, 0, 0, 0, 0, 0, 0, 1), 1, 0.2)
 STATUS = Status(1500, 20000, 0.65, 0.12, 30.0, 25.0, 3.98)
 
 
@@ -28,6 +30,7 @@ def test_the_line_says_everything() -> None:
         ({"utd": 3.1, "utd_target": 2.0}, "UTD 3.10 of 2"),
         ({"actors_wait": 0.3}, "acting waits 30% · 12:20 left"),
         ({"learner_waits": 1.04}, "learning waits 100% · 12:20 left"),
+        ({"lateness": LATE}, "· late 0.5 ms, p99 1.0 ms, 1 missed · 12:20 left"),
     ],
 )
 def test_the_pace_is_shown_when_it_is_off(changes: dict[str, float], shown: str) -> None:

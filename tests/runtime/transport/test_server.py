@@ -27,7 +27,7 @@ from robot_rl.runtime.transport.sockets import (
     parse_endpoint,
     resolve,
 )
-from robot_rl.runtime.transport.wire import Ack, Hello, Message, Records, Refuse, Welcome, decode, encode
+from robot_rl.runtime.transport.wire import SCHEMA, Ack, Hello, Message, Records, Refuse, Welcome, decode, encode
 from tests.runtime.transport.stub_learner import keys_for, until
 
 
@@ -154,7 +154,8 @@ def test_an_older_schema_is_refused_with_a_sentence(server: RecordServer) -> Non
             [msgpack.packb({"schema": 1, "kind": "hello", "run_id": "run", "actor": "a0", "last": None})]
         )
         got = answer(server, socket)
-        assert isinstance(got, Refuse) and "schema version 1, expected 2: install the same version" in got.reason
+        assert isinstance(got, Refuse)
+        assert f"schema version 1, expected {SCHEMA}: install the same version" in got.reason
     assert server.mismatched == server.rejected == 1 and server.actors == ()
 
 

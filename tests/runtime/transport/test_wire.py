@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from robot_rl.core.errors import DataError
+from robot_rl.core.lateness import BINS, LatenessHistogram
 from robot_rl.data.codec import pack_record
 from robot_rl.runtime.episode_files import episode_number
 from robot_rl.runtime.transport.wire import (
@@ -37,12 +38,13 @@ texts = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), m
 places = st.none() | st.tuples(st.integers(0, 2**53), st.integers(0, 2**53))
 counts = st.integers(0, 2**53)
 seconds = st.floats(0, 1e12)
+lateness = st.builds(LatenessHistogram, st.tuples(*[counts] * BINS), counts, seconds)
 arrays = st.sampled_from([np.float32, np.int32, np.uint32, np.uint8]).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5))
 )
 packed = st.lists(st.binary(max_size=50), min_size=1, max_size=5).map(tuple)
 messages = st.one_of(
-    st.builds(Hello, names | st.just(""), names, names, texts, places, names | st.just(""), seconds),
+    st.builds(Hello, names | st.just(""), names, names, texts, places, names | st.just(""), seconds, lateness),
     st.builds(Welcome, names, names, st.text(st.characters(codec="utf-8"), max_size=300), places, counts, counts),
     st.builds(Refuse, texts),
     st.builds(Records, names, names, names, places, packed),
@@ -121,6 +123,7 @@ def header(**fields: object) -> bytes:
         "last": None,
         "state_checksum": "",
         "waited_s": 0.0,
+        "lateness": LatenessHistogram().to_dict(),
     }
     return msgpack.packb({"schema": SCHEMA, "kind": "hello", **hello, **fields})
 
@@ -148,6 +151,12 @@ def layout(*entries: object) -> list[bytes]:
         ([header(host="a\nb")], "printable"),
         ([header(waited_s=float("nan"))], "time in seconds"),
         ([header(waited_s=-1.0)], "time in seconds"),
+        ([header(lateness=[0] * BINS)], "lateness is a list"),
+        ([header(lateness={"counts": [0] * BINS, "missed": 0})], "got something else"),
+        ([header(lateness={"counts": [0] * BINS, "missed": 0, "worst_s": 0.0, "more": 1})], "got something else"),
+        ([header(lateness={"counts": [0] * 4000, "missed": 0, "worst_s": 0.0})], "got 4000 counts"),
+        ([header(lateness={"counts": [0] * BINS, "missed": 0, "worst_s": float("inf")})], "and inf"),
+        ([header(lateness={"counts": [2**60] * BINS, "missed": 0, "worst_s": 0.0})], r"more than 2\*\*53"),
         ([header(), b"x"], "1 payload frames"),
         ([header(host="x" * 201)], "at most 200 characters"),
         ([header(host="x" * 5000)], "not msgpack"),

@@ -1,0 +1,50 @@
+"""How a cell is run as an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from robot_rl.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EnvOptions:
+    """How the cell is run as an environment.
+
+    Attributes:
+        hz: policy rate.
+        dense_reward: add the change of the task's potential to the sparse success reward.
+        force_limit_n: a tool force above it, after the 30 Hz filter of the sensor, ends the episode; 0 disables.
+        force_penalty: reward lost by such an end. The end is a truncation, whose value is bootstrapped, so without
+            a penalty nothing would tell the policy to be gentle.
+        max_state_age_s: an older reading of arm or gripper at a control tick ends the episode; 0 disables.
+        max_frame_age_s: the same for pictures.
+    """
+
+    hz: float = 10.0
+    dense_reward: bool = False
+    force_limit_n: float = 80.0
+    force_penalty: float = 1.0
+    max_state_age_s: float = 0.2
+    max_frame_age_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: naming the option, its value and what it may be.
+        """
+        if not 1.0 <= self.hz <= 100.0:
+            raise ConfigError(f"hz must lie in [1, 100], got {self.hz}")
+        for name in ("force_limit_n", "force_penalty", "max_state_age_s", "max_frame_age_s"):
+            if not getattr(self, name) >= 0.0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)}")
+
+
+def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of `robot_rl.envs.make_env` as those of `EnvOptions` and those of the task."""
+    own = {f.name for f in fields(EnvOptions)}
+    run = {name: value for name, value in options.items() if name in own}
+    return run, {name: value for name, value in options.items() if name not in own}

@@ -1,0 +1,42 @@
+"""Environment variables that every process of a cell runs with, so that they find one another and nobody else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from robot_rl.hardware.cell.description import CellConfig
+
+PROFILE = Path(__file__).parent / "fastdds.xml"
+# Releases whose Fast DDS reads the older variable; the newer ones warn about it.
+_OLDER = ("humble", "jazzy")
+
+
+def cell_environment(config: CellConfig) -> dict[str, str]:
+    """What to set; empty if the description leaves the network to the environment."""
+    if config.network.reach == "environment":
+        return {}
+    vendor = "FASTRTPS" if os.environ.get("ROS_DISTRO") in _OLDER else "FASTDDS"
+    return {
+        "ROS_DOMAIN_ID": str(config.network.domain_id),
+        # Leaves discovery to the profile: with LOCALHOST the middleware would add a transport of its own, which opens
+        # sockets on every interface.
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
+        "ROS_LOCALHOST_ONLY": "0",
+        "ROS_STATIC_PEERS": "",
+        "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
+        f"{vendor}_DEFAULT_PROFILES_FILE": str(PROFILE),
+    }
+
+
+def domain_of(config: CellConfig) -> int:
+    """The DDS domain that the cell's processes really use."""
+    if config.network.reach == "localhost":
+        return config.network.domain_id
+    given = os.environ.get("ROS_DOMAIN_ID", "")
+    return int(given) if given.isdigit() else 0
+
+
+def enter_cell(config: CellConfig) -> None:
+    """Set them for this process, before its first DDS participant."""
+    os.environ.update(cell_environment(config))

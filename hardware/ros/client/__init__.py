@@ -1,0 +1,1 @@
+"""The cell's topics and services as the devices that an environment knows."""
