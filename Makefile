@@ -42,7 +42,8 @@ test: check
 	@echo "== pytest"; $(PYTEST) -n $(WORKERS) --dist worksteal -m "not slow"
 
 test-all: check
-	@echo "== pytest with slow tests"; $(PYTEST) -n $(WORKERS) --dist worksteal
+	@echo "== pytest"; $(PYTEST) -n $(WORKERS) --dist worksteal -m "not slow"
+	@echo "== pytest, slow tests, one at a time: many of them run whole cells in real time"; $(PYTEST) -m slow
 
 # MINUTES of soak, KILLS in all; PARTS names some of the parts, see tests/faults/run.py.
 MINUTES ?= 10

@@ -52,8 +52,9 @@ class RobotConfig:
         emulated: start the FCI emulator at `address`, which must then be a loopback one.
         realtime: ``enforce`` refuses to start without a real-time kernel; ``ignore`` is for emulators and tests.
         state_hz: readings published per second.
-        impedance: of the tool. ``sim`` uses all of it, or the task's own if absent; ``franky`` uses stiffness and
-            error clip; of ``ros2_control`` the controller has its own.
+        impedance: of the tool, the task's own if absent. ``sim`` uses all of it; ``franky`` all but the integral term,
+            the gain filter and the torque limits, with the smaller of both error clips; with ``ros2_control`` the
+            controller has its own.
         q_home_rad: joint configuration that `home` moves to.
         home_s: shortest duration of that motion.
         collision_torque_nm: torque of each joint at which the robot's own reflex stops it.

@@ -77,7 +77,7 @@ def processes(config: CellConfig, source: Path, *, task: str = "") -> tuple[Proc
     if arm == "arm":
         found.append(("world", Stage.REST))
     found += [(f"camera:{name}", Stage.REST) for name in config.cameras]
-    if config.teleop.provider == "spacemouse":
+    if config.teleop.provider != "none":
         found.append(("teleop", Stage.REST))
     if config.reward:
         found.append(("reward", Stage.REST))

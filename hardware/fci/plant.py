@@ -19,7 +19,7 @@ from robot_rl.hardware.fci.urdf import FLANGE_M
 from robot_rl.hardware.mujoco import panda
 from robot_rl.hardware.mujoco.scene import TIMESTEP_S, build_model
 
-EXTERNAL_CUTOFF_HZ = 100.0
+EXTERNAL_CUTOFF_HZ = 30.0
 GRAVITY_M_S2 = 9.81
 
 

@@ -22,6 +22,7 @@ from robot_rl.hardware.drivers import always
 from robot_rl.hardware.franka.joint_motion import check_joints
 from robot_rl.hardware.franka.library import library_version
 from robot_rl.hardware.franka.reading import RobotReading, fault_of
+from robot_rl.hardware.franka.servo import Servo
 from robot_rl.hardware.franka.session import Session
 from robot_rl.hardware.franka.wrench import WrenchFilter
 
@@ -37,6 +38,9 @@ class FrankyArm:
     A robot that is ready holds its pose from the start. One that is not, after a reflex or with the user stop pressed,
     is connected to all the same: `state().fault` says why it does not move, until `recover`. The same happens when the
     motion ends later, whatever the reason; a lost connection is set up again by itself, and the fault stays.
+
+    A target is followed through the target filter of the impedance law, 200 times a second at the usual `state_hz`;
+    `hold` is not.
 
     The wrench is low-passed at 30 Hz and tared when the robot is ready for the first time, after each joint motion, and
     by `tare`: not where the arm holds or recovers, since it may lean against something there.
@@ -63,6 +67,9 @@ class FrankyArm:
         self._readings = threading.Lock()
         self._robot_reading: RobotReading
         self._take(self._session.read(), is_first=True)
+        self._servo = Servo(self._params.target_filter_s, self._state.pose_base_tcp, time.monotonic())
+        # Whoever moves the reference of the impedance law.
+        self._referring = threading.Lock()
         self._fault: str | None = fault_of(self._robot_reading)
         self._watcher = threading.Thread(target=self._watch, name="franky arm watch", daemon=True)
         try:
@@ -98,7 +105,7 @@ class FrankyArm:
             raise SafetyFault(f"the arm takes no target until it is recovered: {fault}", fault or "unavailable")
         if self._busy:
             raise DeviceError("the arm moves its joints; it takes targets again when it has arrived")
-        session.refer(pose)
+        self._servo.target = pose
 
     def hold(self) -> None:
         """Stay at the measured pose. An arm with a fault stands still already.
@@ -110,7 +117,10 @@ class FrankyArm:
         if session is None:
             raise DeviceError(f"there is no connection to the robot at {self._config.address}")
         if self._fault is None and not self._busy:
-            session.refer(self._state.pose_base_tcp)
+            with self._referring:
+                pose = self._state.pose_base_tcp
+                self._servo.rest_at(pose, time.monotonic())
+                session.refer(pose)
 
     def move_joints(self, q_rad: Array, duration_s: float, go_on: Callable[[], bool] = always) -> None:
         """Move to a joint configuration, then hold; see `robot_rl.hardware.drivers.ArmDriver`.
@@ -127,7 +137,7 @@ class FrankyArm:
             try:
                 session.stop()
                 session.move_joints(goal, duration_s, lambda: go_on() and not self._closing.is_set())
-                session.track(self._params)
+                self._track(session)
             except DeviceError:
                 self._hold_again(session)
                 raise
@@ -194,14 +204,20 @@ class FrankyArm:
     def _begin(self, session: Session) -> None:
         """Hold, tare if that has never been done, and be ready."""
         with self._lock:
-            session.track(self._params)
-            self._take(session.read())
+            self._track(session)
             self._fault = None
         if self._tare_report == "not yet":
             # The robot's estimate follows what it has just been told of the load with a delay.
             time.sleep(TOLD_S)
             self._wrench.forget()
             self._tare_if_free()
+
+    def _track(self, session: Session) -> None:
+        """Hold the measured pose; targets from before are void."""
+        with self._referring:
+            session.track(self._params)
+            self._take(session.read())
+            self._servo.rest_at(self._state.pose_base_tcp, time.monotonic())
 
     def _tare_if_free(self) -> None:
         """Tare once the tool rests, unless it leans against something."""
@@ -217,7 +233,7 @@ class FrankyArm:
         """After a joint motion that failed: hold if the robot lets us, else there is a fault."""
         try:
             if fault_of(session.read()) is None and not session.in_control:
-                session.track(self._params)
+                self._track(session)
         except DeviceError:
             pass  # the fault that it leaves is found out next
         self._check(session)
@@ -267,12 +283,23 @@ class FrankyArm:
                 self._lose(session, e)
                 continue
             self._take(reading)
+            self._serve(session)
             # Whoever holds the lock finds out for himself how his motion ends.
             if self._lock.acquire(blocking=False):
                 try:
                     self._check(session)
                 finally:
                     self._lock.release()
+
+    def _serve(self, session: Session) -> None:
+        """Move the reference on towards the target, unless somebody puts it elsewhere just now."""
+        if self._referring.acquire(blocking=False):
+            try:
+                reference = self._servo.advance(time.monotonic())
+                if reference is not None:
+                    session.refer(reference)
+            finally:
+                self._referring.release()
 
     def _connect_again(self) -> None:
         try:

@@ -154,13 +154,16 @@ class CellNode(LifecycleNode):
 
         An exception of the function is raised by the ``await``.
         """
-        future: Future[T] = Future(executor=self.executor)
+        executor = self.executor
+        future: Future[T] = Future(executor=executor)
 
         def run() -> None:
             try:
                 future.set_result(function())
             except Exception as e:  # handed to whoever waits
                 future.set_exception(e)
+            if executor is not None:  # which otherwise goes on with the waiting callback at its next event only
+                executor.wake()
 
         threading.Thread(target=run, name=f"{self.get_name()}-work", daemon=True).start()
         return future
@@ -176,6 +179,7 @@ class CellNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open; a known error is a failure, said once."""
+        self._opened = True
         try:
             self.open()
         except RobotRlError as e:
@@ -184,7 +188,7 @@ class CellNode(LifecycleNode):
                 self.get_logger().error(f"{e} (trying again every {RETRY_S:g} s)")
             self._problem = str(e)
             return TransitionCallbackReturn.FAILURE
-        self._problem, self._opened = "", True
+        self._problem = ""
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -232,7 +236,7 @@ class CellNode(LifecycleNode):
         self._release()
 
     def _release(self) -> None:
-        if self._opened or self._problem == "":
+        if self._opened:
             self._opened = False
             self.shut()
 

@@ -28,6 +28,7 @@ _RELEASE_S = 0.5
 _BRING_S = 0.15
 _RECOVER_S = 10.0
 _FOLLOWS_S = 2.0
+_AGAIN_S = 0.1
 
 
 class ArbiterClient:
@@ -115,7 +116,12 @@ class ArbiterClient:
             SafetyFault: refused; says why.
             DeviceError: no answer.
         """
+        end_s = time.monotonic() + _FOLLOWS_S
         done, text = self._calls.switch(names.ENABLE, True)
+        # An arbiter that has just started has not heard the arm yet.
+        while not done and self.mode is Mode.DISABLED and time.monotonic() < end_s:
+            time.sleep(_AGAIN_S)
+            done, text = self._calls.switch(names.ENABLE, True)
         if not done and self.mode not in READY:
             self._refused(text)
         self._follows(READY)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
@@ -42,6 +43,7 @@ from robot_rl.hardware.ros.qos import COMMAND, LATCHED, QUIET, STREAM_OUT
 
 ARBITER_SILENT_S = 0.5
 POLL_S = 0.01
+UNHEARD = ""
 FROZEN = tuple(mode.value for mode in (Mode.DISABLED, Mode.FAULT, Mode.STOPPED))
 """Modes in which the arbiter's target stays near where the arm was when they began."""
 
@@ -66,10 +68,10 @@ class ArmNode(CellNode):
         self._taken = self._refused = self._refused_before = 0
         self._target_s: float | None = None
         self._anew_s = 0.0
-        self._wait_for_enable = False
+        self._wait_for_enable, self._judged_s = False, 0.0
         self._homing = False
         self._home_once = HomeOnce(self)
-        self._safety_mode, self._safety_mode_s = "", -np.inf
+        self._safety_mode, self._safety_mode_s = UNHEARD, -np.inf
         self._pose = self.create_publisher(PoseStamped, names.CURRENT_POSE, STREAM_OUT, event_callbacks=QUIET)
         self._twist = self.create_publisher(TwistStamped, names.CURRENT_TWIST, STREAM_OUT, event_callbacks=QUIET)
         self._joints = self.create_publisher(JointState, names.JOINT_STATES, STREAM_OUT, event_callbacks=QUIET)
@@ -116,6 +118,8 @@ class ArmNode(CellNode):
             t_s: time of it.
         """
         self._anew_s, self._wait_for_enable, self._target_s = t_s, True, None
+        # What was heard last may be the word of an arbiter that has died since; a living one repeats itself.
+        self._safety_mode, self._judged_s = UNHEARD, 0.0
 
     def publish_state(self) -> None:
         """Publish a reading now, if the node is active."""
@@ -197,7 +201,12 @@ class ArmNode(CellNode):
 
     def _is_void(self, message: PoseStamped) -> bool:
         """Whether a target belongs to where the arm was before it was put elsewhere."""
-        self._wait_for_enable &= self._safety_mode in FROZEN
+        if self._wait_for_enable:
+            now_s = time.monotonic()
+            self._judged_s = self._judged_s or now_s
+            # A living arbiter says its mode ten times a second; whoever never does has no modes.
+            unheard = self._safety_mode == UNHEARD and now_s - self._judged_s < ARBITER_SILENT_S
+            self._wait_for_enable = unheard or self._safety_mode in FROZEN
         return self._wait_for_enable or seconds_of(message.header.stamp) <= self._anew_s
 
     def _refuse(self, reason: str) -> None:
@@ -272,7 +281,8 @@ def make_nodes(config: CellConfig, scene: Scene, context: Context) -> Sequence[C
         return ros2_control.make_nodes(config, scene, context)
     from robot_rl.hardware.franka.arm import FrankyArm
 
-    return [ArmNode(config, lambda: FrankyArm(config.robot), context)]
+    robot = replace(config.robot, impedance=config.robot.impedance or scene.impedance)
+    return [ArmNode(config, lambda: FrankyArm(robot), context)]
 
 
 def _say(answer: Trigger.Response, problem: str = "") -> Trigger.Response:

@@ -102,9 +102,7 @@ def test_every_device_has_one_process(
     names = [s.name for s in specs]
     wanted = {"sim"} if robot == "sim" else {"arm", "world"} | ({"gripper"} if gripper else set())
     wanted |= {"arbiter"} | {f"camera:{c}" for c in cameras}
-    wanted |= {
-        n for n, there in (("teleop", teleop == "spacemouse"), ("reward", reward), ("recorder", record)) if there
-    }
+    wanted |= {n for n, there in (("teleop", teleop != "none"), ("reward", reward), ("recorder", record)) if there}
     assert len(names) == len(set(names))
     assert set(names) == wanted
     # Nothing that commands the arm outlives the arbiter, and nothing outlives what moves it but what only listens.

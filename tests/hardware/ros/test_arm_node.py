@@ -68,8 +68,9 @@ def test_bad_targets_are_refused_and_counted(seen: Observer) -> None:
     pose, start = seen.moved(0.1), seen.pose
     nan, long_quat, no_quat = pose.copy(), pose.copy(), pose.copy()
     nan[1], long_quat[3:], no_quat[3:] = np.nan, pose[3:] * 1.1, 0.0
+    seen.pass_time(0.5)  # in which the arm waits for an arbiter to say its mode, after it was put elsewhere
     for bad, frame in ((nan, "base"), (long_quat, "base"), (no_quat, "base"), (pose, "world"), (pose, "")):
-        for _ in range(5):
+        for _ in range(10):
             seen.send(bad, frame)
             seen.pass_time(0.02)
     wait_until(lambda: refused(seen) >= before + 15, "the refusals in the diagnostics")
