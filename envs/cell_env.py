@@ -180,6 +180,15 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         """A picture of the cell, if made with ``render_mode="rgb_array"``."""
         return None if self._renderer is None else self._renderer.render()
 
+    def look(self) -> dict[str, Any]:
+        """A new observation without a step, for example after a wait in which a person moved something.
+
+        Raises:
+            DataError: a device gave no reading.
+        """
+        self._now = self._read_or_complain()
+        return observe(self._now, self.task, self.state_spec, self._frames)
+
     def hold(self) -> None:
         """Have the arm stay where it is because the next step may be long in coming; it will not count as late.
 

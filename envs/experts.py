@@ -145,7 +145,7 @@ class ScriptedCorrector:
             return TeleopState()
         self._engaged_steps += 1
         action = self._expert.act()
-        return TeleopState(True, action[:6].astype(np.float64), float(action[GRIPPER]))
+        return TeleopState(True, action[:6].astype(np.float64), float(action[GRIPPER]), stand_in=True)
 
     def close(self) -> None:
         """Nothing to release."""

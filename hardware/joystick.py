@@ -3,6 +3,8 @@
 Axes are x, y, z, roll, pitch, yaw in [-1, 1] as ROS 2 has them (REP 103) and as the spacenav driver publishes them: of
 an operator who stands behind the robot and looks where it looks, x is forward, y left, z up. The tool of a cell points
 down, and its own axes are then forward, right and down.
+
+Buttons are named by index in `BUTTONS`: those of the gripper, the marks of `robot_rl.core.marks`, and `ENGAGED`.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from robot_rl.core.marks import ABORT, DISCARD, END, FAILURE, MARKS, PAUSE, SUCCESS
 from robot_rl.core.specs import GRIPPER_THRESHOLD
 from robot_rl.core.types import Array, TeleopState
 
-CLOSE, OPEN = "close", "open"
-SUCCESS, ABORT, ENGAGED = "success", "abort", "engaged"
-BUTTONS = (CLOSE, OPEN, SUCCESS, ABORT, ENGAGED)
+CLOSE, OPEN, ENGAGED = "close", "open", "engaged"
+BUTTONS = (CLOSE, OPEN, SUCCESS, ABORT, ENGAGED, FAILURE, DISCARD, PAUSE, END)
 """By index. A SpaceMouse's two are the first two with every driver; a joystick may lack the later ones."""
 
 TOOL_PER_OPERATOR: Array = np.array([1.0, -1.0, -1.0, 1.0, -1.0, -1.0])
@@ -53,5 +55,5 @@ def teleop_of(axes: Sequence[float], buttons: Sequence[int], age_s: float) -> Te
     held = {name for name, value in zip(BUTTONS, buttons, strict=False) if value}
     gripper = float(OPEN in held) - float(CLOSE in held)
     engaged = bool(motion.any() or held & {CLOSE, OPEN, ENGAGED})
-    names = frozenset(held & {SUCCESS, ABORT})
+    names = frozenset(held.intersection(MARKS))
     return TeleopState(engaged, motion * TOOL_PER_OPERATOR, gripper, names, max(age_s, 0.0))

@@ -16,6 +16,8 @@ from robot_rl.controllers.impedance import ImpedanceParams
 from robot_rl.core.config import Range, check_ranges, from_dict, read_yaml
 from robot_rl.core.errors import ConfigError, unknown_name
 from robot_rl.core.imperfections import Imperfections
+from robot_rl.hardware.joystick import BUTTONS, ENGAGED
+from robot_rl.hardware.leader.config import LeaderConfig
 
 CELLS = Path(__file__).parent / "cells"
 SUFFIX = ".yaml"
@@ -59,7 +61,8 @@ class RobotConfig:
         home_s: shortest duration of that motion.
         collision_torque_nm: torque of each joint at which the robot's own reflex stops it.
         collision_force_n: force along each axis at which it does.
-        load_kg: mass of what the flange carries beside the hand, for example a peg held rigidly.
+        load_kg: mass of what the flange carries beside the hand, for example a peg held rigidly; 0 leaves what the
+            robot has been told before.
         load_com_flange_m: its centre in the flange's frame.
         controller: for ``ros2_control``: namespace of the Cartesian controller's topics ``target_pose`` and
             ``current_pose`` and of its ``joint_states``; relative to the cell's, or absolute with a leading slash.
@@ -219,20 +222,31 @@ class TeleopConfig:
 
     Attributes:
         provider: ``none``; ``joy`` if something else publishes ``teleop/joy``, such as spacenav or joy_node;
-            ``spacemouse`` to start our node.
+            ``spacemouse`` or ``leader`` to start our node.
         linear_m_s: speed at full deflection.
         angular_rad_s: turn at full deflection.
-        deadman_button: index of the button of ``teleop/joy`` that must be held; -1 engages by moving a stick.
+        deadman_button: index of the button of ``teleop/joy`` that must be held; -1 engages by moving a stick, or by a
+            leader's clutch.
+        leader: an arm that a person moves by hand, for ``leader``.
     """
 
-    provider: Literal["none", "joy", "spacemouse"] = "none"
+    provider: Literal["none", "joy", "spacemouse", "leader"] = "none"
     linear_m_s: Annotated[float, Range(0.001, 0.25)] = 0.1
     angular_rad_s: Annotated[float, Range(0.01, 1.0)] = 0.5
     deadman_button: Annotated[int, Range(-1, 31)] = -1
+    leader: LeaderConfig = field(default_factory=LeaderConfig)
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_ranges(self)
+
+    @property
+    def grip_button(self) -> int:
+        """Index of the button that says that the operator has taken over; -1 for the deflection of a stick.
+
+        A leader moves too little for that, and says so with a button of its own.
+        """
+        return BUTTONS.index(ENGAGED) if self.provider == "leader" and self.deadman_button < 0 else self.deadman_button
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,8 @@ def endpoints(config: CellConfig) -> list[Endpoint]:
             found.append(Endpoint(names.compressed(camera), "CompressedImage", f"camera:{camera}"))
     found.append(Endpoint(names.object_pose("NAME"), "PoseStamped", "world"))
     if config.teleop.provider != "none":
-        by = "teleop" if config.teleop.provider == "spacemouse" else "a node of yours"
-        found += [Endpoint(names.TELEOP_JOY, "Joy", by), Endpoint(names.TELEOP_TWIST, "TwistStamped", by)]
+        by = "a node of yours" if config.teleop.provider == "joy" else "teleop"
+        found += [Endpoint(names.TELEOP_JOY, "Joy", by), Endpoint(names.TELEOP_TWIST, "TwistStamped", "teleop")]
     if config.reward:
         found.append(Endpoint(names.REWARD, "Float64MultiArray", "reward"))
     found.append(Endpoint(names.DIAGNOSTICS, "DiagnosticArray", "every node"))

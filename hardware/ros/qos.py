@@ -14,6 +14,12 @@ STREAM_OUT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE, history
 STREAM_IN = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT, history=HistoryPolicy.KEEP_LAST)
 """Readers of the same; they also hear publishers that are best effort, as franka_ros2's are."""
 
+EVENTS_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST)
+"""Publishers of messages of which every one counts, such as those with presses of buttons."""
+
+EVENTS_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT, history=HistoryPolicy.KEEP_LAST)
+"""Readers of the same; they also hear publishers that are best effort."""
+
 LATCHED = QoSProfile(
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, Protocol
@@ -16,17 +16,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from robot_rl.core.errors import ConfigError, DeviceError
+from robot_rl.core.marks import ABORT, SUCCESS
 from robot_rl.core.types import TeleopState
-from robot_rl.hardware.joystick import ABORT, SUCCESS, TOOL_PER_OPERATOR
+from robot_rl.hardware.joystick import CLOSE, OPEN, TOOL_PER_OPERATOR
+from robot_rl.hardware.presses import Presses
 from robot_rl.hardware.spacemouse.axes import AxisConfig, AxisFilter
 
 POLL_S = 0.004
 REOPEN_S = 1.0
 LOST_S = 0.1
 _AXES = ("x", "y", "z", "roll", "pitch", "yaw")
-_CLOSE, _OPEN = ("LEFT", "BTN_1"), ("RIGHT", "BTN_2")
-# Larger devices have keys with these labels; the others go by their own names.
-_NAMES = {"ESC": ABORT, "FIT": SUCCESS}
+# Larger devices have keys with the labels in the second line; the others go by their own names.
+_NAMES = {"LEFT": CLOSE, "BTN_1": CLOSE, "RIGHT": OPEN, "BTN_2": OPEN}
+_NAMES |= {"ESC": ABORT, "FIT": SUCCESS}
 
 
 class Puck(Protocol):
@@ -50,7 +52,7 @@ class SpaceMouseTeleop:
 
     Pushing the cap away from a person who stands behind the robot moves the tool forward, lifting it moves it up,
     whichever way the tool is turned about the vertical when that is none. The left button closes the gripper, the right
-    one opens it.
+    one opens it; a tap between two readings is in the next one.
 
     Args:
         config: how readings are cleaned.
@@ -67,7 +69,7 @@ class SpaceMouseTeleop:
         self._filter = AxisFilter(self._config)
         self._lock = threading.Lock()
         self._read_s = time.monotonic()
-        self._state = TeleopState()
+        self._motion, self._presses = np.zeros(6), Presses()
         self._reports, self._losses, self._seen = 0, 0, -1.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spacemouse")
@@ -76,10 +78,13 @@ class SpaceMouseTeleop:
     def read(self) -> TeleopState:
         """The newest input. Its age grows, and nobody is engaged, while the device is gone."""
         with self._lock:
-            state, age_s = self._state, time.monotonic() - self._read_s
+            motion, age_s = self._motion, time.monotonic() - self._read_s
+            names = self._presses.take()
+        buttons = names - {OPEN, CLOSE}
         if age_s > LOST_S:
-            return TeleopState(age_s=age_s)
-        return TeleopState(state.engaged, state.twist_tcp.copy(), state.gripper, state.buttons, age_s)
+            return TeleopState(buttons=buttons, age_s=age_s)
+        gripper = float(OPEN in names) - float(CLOSE in names)
+        return TeleopState(bool(motion.any() or gripper), motion * TOOL_PER_OPERATOR, gripper, buttons, age_s)
 
     def health(self) -> Mapping[str, str]:
         """Facts for `/diagnostics`."""
@@ -109,22 +114,15 @@ class SpaceMouseTeleop:
 
     def _poll(self, puck: Puck) -> None:
         """Take every report that waits."""
-        state = puck.read()
-        seen, reports = state.t, 0
-        if seen != self._seen:
-            reports = 1
-            while (state := puck.read()).t != seen:
-                seen, reports = state.t, reports + 1
-        self._seen = seen
+        state, reports = puck.read(), 0
+        while state.t != self._seen:
+            self._seen, reports = state.t, reports + 1
+            self._presses.update(_names(puck, state.buttons))
+            state = puck.read()
         raw = np.array([getattr(state, axis) for axis in _AXES], np.float64)
-        held = {puck.get_button_name(i) for i, value in enumerate(state.buttons) if value}
         now_s = time.monotonic()
         with self._lock:
-            motion = self._filter.update(raw, now_s, reported=reports > 0)
-            gripper = float(not held.isdisjoint(_OPEN)) - float(not held.isdisjoint(_CLOSE))
-            names = frozenset(_NAMES.get(label, label.lower()) for label in held.difference(_CLOSE, _OPEN))
-            engaged = bool(motion.any() or gripper)
-            self._state = TeleopState(engaged, motion * TOOL_PER_OPERATOR, gripper, names)
+            self._motion = self._filter.update(raw, now_s, reported=reports > 0)
             self._read_s = now_s
             self._reports += reports
 
@@ -136,7 +134,7 @@ class SpaceMouseTeleop:
         self._seen = -1.0
         with self._lock:
             self._filter = AxisFilter(self._config)
-            self._state = TeleopState()
+            self._motion = np.zeros(6)
         return True
 
     def _drop(self) -> None:
@@ -144,6 +142,13 @@ class SpaceMouseTeleop:
             with suppress(Exception):  # of a device that is gone
                 self._puck.close()
             self._puck = None
+        self._presses.update(())
+
+
+def _names(puck: Puck, buttons: Sequence[int]) -> set[str]:
+    """What is down."""
+    labels = (puck.get_button_name(i) for i, value in enumerate(buttons) if value)
+    return {_NAMES.get(label, label.lower()) for label in labels}
 
 
 def open_spacemouse() -> Puck:

@@ -25,18 +25,22 @@ class BenchArguments:
         what: rates: environment steps per second; replay: batches drawn; update: gradient steps; transport: records
             and parameters between two processes, beside plain gRPC (needs grpcio: pip install 'robot-rl[bench]');
             log: steps written, read and put into a replay, checkpoints; policy: one action in numpy; cell: how
-            punctual control steps are on the simulated cell over ROS 2 with two cameras. All but the last by default.
+            punctual control steps are on the simulated cell over ROS 2 with two cameras; operator: from an event at an
+            operator's device to the arm's target. All but the last two by default.
         peer_python: interpreter of a second environment with gym-hil (rates) or sbx-rl (update), measured in the same
             run, round by round.
         minutes: of control steps, for cell.
+        n: pushes of each case, for operator.
         json: also write the rows to this file.
     """
 
     what: Annotated[
-        tuple[Literal["rates", "replay", "update", "transport", "log", "policy", "cell"], ...], tyro.conf.Positional
+        tuple[Literal["rates", "replay", "update", "transport", "log", "policy", "cell", "operator"], ...],
+        tyro.conf.Positional,
     ] = ("rates", "replay", "update", "transport", "log", "policy")
     peer_python: Path | None = None
     minutes: Annotated[float, Range(0.05, 1440.0)] = 10.0
+    n: Annotated[int, Range(1, 100_000)] = 200
     json: Path | None = None
 
     def __post_init__(self) -> None:
@@ -130,6 +134,12 @@ def _cell(a: BenchArguments) -> Rows:
     return cell_punctuality(a.minutes)
 
 
+def _operator(a: BenchArguments) -> Rows:
+    from robot_rl.runtime.bench.operator import operator_latency
+
+    return operator_latency(a.n)
+
+
 BENCHES: dict[str, Callable[[BenchArguments], Rows]] = {
     "rates": _rates,
     "replay": _replay,
@@ -138,4 +148,5 @@ BENCHES: dict[str, Callable[[BenchArguments], Rows]] = {
     "log": _log,
     "policy": _policy,
     "cell": _cell,
+    "operator": _operator,
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -16,12 +17,17 @@ from robot_rl.runtime.config import Option
 
 USAGE = """\
 usage: robot-rl demos record TASK [--n 20] [--out DIR]   record demonstrations from the task's scripted expert
+       robot-rl demos record TASK --device spacemouse    record yours
        robot-rl demos inspect PATH                       what an episode file or a folder of them holds"""
 
 
 @dataclass(frozen=True)
 class RecordArguments:
-    """Record successful demonstrations from the task's scripted expert; failed attempts are thrown away.
+    """Record successful demonstrations from the task's scripted expert, or yours; failed attempts are thrown away.
+
+    With a device, the arm waits after each reset until you take over, so there is no hurry and nothing to confirm. An
+    attempt ends when the task is done, by the clock, or when you say so: success, failure, discard, abort. One that ran
+    out of time can be called a success for two more seconds. docs/devices.md shows keys, buttons and axes.
 
     Attributes:
         task: id of the task.
@@ -31,6 +37,10 @@ class RecordArguments:
         task_options: options of the task, as NAME=VALUE.
         cell: where to demonstrate: sim for the simulation in this process, ros for the same as ROS 2 nodes in real
             time, another bundled cell, or the path of a cell's YAML. The expert must see there where the objects are.
+        device: what you hold: spacemouse, gamepad, gamepad:/dev/input/js1, keyboard, or several joined by a plus sign;
+            None for the scripted expert.
+        mode: of the device: hold takes over while it is moved or its button held; latch until the button is pressed
+            again.
     """
 
     task: Annotated[str, tyro.conf.Positional]
@@ -39,6 +49,8 @@ class RecordArguments:
     seed: int = 0
     task_options: dict[str, Option] = field(default_factory=dict)
     cell: str = IN_PROCESS
+    device: str | None = None
+    mode: Literal["hold", "latch"] = "hold"
 
 
 @dataclass(frozen=True)
@@ -68,24 +80,23 @@ def _record(argv: Sequence[str]) -> int:
     if a.n < 1:
         raise ConfigError(f"--n is {a.n}, expected at least 1")
     from robot_rl.envs import make_env, make_expert
-    from robot_rl.runtime.demos import record_demos
+    from robot_rl.hardware.devices import open_teleop
+    from robot_rl.runtime.demos import record_by_hand, record_demos
+    from robot_rl.runtime.paced import Paced
 
     folder = a.out if a.out is not None else Path("demos") / a.task
     options: dict[str, Any] = dict(a.task_options)
-    env = make_env(a.task, cell=a.cell, **options)
-    try:
-        report = record_demos(
-            env,
-            lambda rng: make_expert(env, rng),
-            n=a.n,
-            seed=a.seed,
-            folder=folder,
-            task_options=a.task_options,
-            on_episode=lambda kept, failed: print(f"\r{kept}/{a.n} recorded, {failed} failed", end="", flush=True),
-        )
-    finally:
-        env.close()
-        print()
+    common: dict[str, Any] = {"n": a.n, "seed": a.seed, "folder": folder, "task_options": a.task_options}
+    common["on_episode"] = lambda kept, failed: print(f"\r{kept}/{a.n} recorded, {failed} failed", end="", flush=True)
+    with ExitStack() as stack:
+        if a.device is None:
+            env = stack.enter_context(closing(make_env(a.task, cell=a.cell, **options)))
+            report = record_demos(env, lambda rng: make_expert(env, rng), **common)
+        else:
+            device = stack.enter_context(closing(open_teleop(a.device, mode=a.mode)))
+            paced = stack.enter_context(closing(Paced(make_env(a.task, cell=a.cell, **options))))
+            report = record_by_hand(paced, device, **common)
+    print()
     print(f"{report.kept} demonstrations, {report.steps} steps, {report.robot_s / 60:.1f} robot minutes: {folder}")
     return 0
 

@@ -45,7 +45,13 @@ VERBS = {
     "compare": Verb(
         "robot_rl.cli.compare", "LABEL=RUN... --out DIR", "curves and table of several runs, seeds grouped"
     ),
-    "demos": Verb("robot_rl.cli.demos", "record TASK | inspect PATH", "record or look at demonstrations"),
+    "demos": Verb(
+        "robot_rl.cli.demos", "record TASK [--device NAME] | inspect PATH", "record or look at demonstrations"
+    ),
+    "teleop": Verb("robot_rl.cli.teleop", "TASK [--device spacemouse]", "drive the arm by hand; nothing is recorded"),
+    "correct": Verb(
+        "robot_rl.cli.correct", "[RUN] [--device spacemouse]", "take over from a policy that is in training"
+    ),
     "data": Verb("robot_rl.cli.data", "list|validate|replay|... PATH", "look at, check, repair and exchange episodes"),
     "tasks": Verb("robot_rl.cli.tasks", "", "list the tasks and their options"),
     "cell": Verb(

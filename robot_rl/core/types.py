@@ -82,6 +82,7 @@ class TeleopState:
         gripper: in [-1, 1]: above 0.5 opens, below -0.5 closes, otherwise keeps.
         buttons: names of the buttons held down, for example ``{"success"}``.
         age_s: time since the device last reported.
+        stand_in: a program acts in a person's place.
     """
 
     engaged: bool = False
@@ -89,3 +90,4 @@ class TeleopState:
     gripper: float = 0.0
     buttons: frozenset[str] = frozenset()
     age_s: float = 0.0
+    stand_in: bool = False

@@ -2,13 +2,13 @@
 
 One control step: the policy proposes, an engaged operator takes over, the environment moves and says what it executed.
 The record of a step is handed out one step late, once the observation after it is known to be sound; so an episode
-that a broken sensor cuts short ends with its last good frame.
+that a broken sensor cuts short ends with its last good frame, one that an operator ends with the step that was seen.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +16,13 @@ import numpy as np
 
 from robot_rl.core.errors import DataError, DeviceError, SafetyFault
 from robot_rl.core.lateness import LatenessHistogram
+from robot_rl.core.marks import ABORT, END, PAUSE, SUCCESS
 from robot_rl.core.protocols import Policy, Teleop
-from robot_rl.core.specs import ACTION_SIZE, StateSpec
+from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Observation, Source, StepRecord
-from robot_rl.core.types import Float32, TeleopState
-from robot_rl.runtime.environment import Env
+from robot_rl.core.types import TeleopState
+from robot_rl.runtime.environment import Env, read_observation
+from robot_rl.runtime.operator import POLL_S, Seat, action_of, judged
 from robot_rl.runtime.seeds import FIRST_ACTOR, Stream, stream_rng, stream_seed
 
 BAD_OBSERVATION = "bad_observation"
@@ -40,7 +42,9 @@ class ActingConfig:
         episode_prefix: unique over all runs; an episode's id is ``<prefix>-<number>``.
         random_steps: steps at the start of the run with uniformly random actions in the active dimensions.
         policy_source: whose actions the policy's are: ``POLICY``, or ``DEMO`` for a scripted expert.
-        teleop_source: whose actions an engaged operator's are.
+        teleop_source: whose actions an engaged person's are; those of a program in a person's place are ``SCRIPTED``.
+        verdict_s: how long the arm holds after an episode without success, in case its operator is late to judge it.
+        wait_for_operator: the arm holds at the start of an episode until its operator takes over.
         deterministic: act without exploration noise.
         episode_stream: which family of initial states.
         actor: which of a run's actors it is; each has initial states and noise of its own.
@@ -51,6 +55,8 @@ class ActingConfig:
     random_steps: int = 0
     policy_source: Source = Source.POLICY
     teleop_source: Source = Source.OPERATOR
+    verdict_s: float = 0.0
+    wait_for_operator: bool = False
     deterministic: bool = False
     episode_stream: Stream = Stream.EPISODE
     actor: str = FIRST_ACTOR
@@ -68,6 +74,7 @@ class _Episode:
     rng: np.random.Generator
     t_seen_s: float
     step_index: int = 0
+    waited: bool = False
     pending: StepRecord | None = None
 
 
@@ -89,6 +96,8 @@ class Collector:
         last_problem: what was wrong with the last one.
         last_refusal: what a device said that refused the newest step's command, or empty.
         lateness: of the steps taken, where time does not stand still.
+        paused: an operator wants the arm to stand still; `step` takes no steps until the next press.
+        ended: an operator wants no more steps.
     """
 
     def __init__(
@@ -108,9 +117,10 @@ class Collector:
         self.bad_episodes = 0
         self.last_problem = self.last_refusal = ""
         self.lateness = LatenessHistogram()
+        self.paused = self.ended = False
         self._policy = policy
         self._make_teleop = make_teleop
-        self._teleop: Teleop | None = None
+        self._seat = Seat()
         self._episode: _Episode | None = None
         self._bad_in_a_row = 0
         self._active = np.zeros(ACTION_SIZE, bool)
@@ -134,7 +144,8 @@ class Collector:
         """Take one control step.
 
         Returns:
-            The records that became final: none or one in the middle of an episode, two at its end.
+            The records that became final: none or one in the middle of an episode, two at its end. None, and no step
+            was taken, while the operator pauses and after the end that he asked for.
 
         Raises:
             DeviceError: several episodes in a row were cut by bad observations.
@@ -143,19 +154,27 @@ class Collector:
             raise DeviceError(
                 f"{self._bad_in_a_row} episodes in a row were cut by a bad observation; the last: {self.last_problem}"
             )
-        if self._episode is None:
+        if self._episode is None and not (self.paused or self.ended):
             self._episode = self._start()
             if self._episode is None:
                 return []
+        operator, marks = self._seat.read()
         episode = self._episode
+        if marks or self.paused or self.ended or episode is None or self._must_wait(episode, operator):
+            return self._obey(marks)
         try:
-            record, obs_next = self._act(episode)
+            if episode.waited:
+                episode.obs, _ = self._see(lambda: (self.env.look(),))
+                episode.waited = False
+            record, obs_next = self._act(episode, operator)
         except _BadObservation as e:
             return self._cut(str(e))
         done = [episode.pending] if episode.pending is not None else []
         episode.obs, episode.step_index, episode.t_seen_s = obs_next, episode.step_index + 1, time.perf_counter()
         self.env_steps += 1
         if record.last:
+            if not record.rewards.get(SUCCESS):
+                record = self._wait_for_verdict(record, obs_next)
             self._bad_in_a_row = 0
             self._end()
             done.append(record)
@@ -180,9 +199,49 @@ class Collector:
 
     def close(self) -> None:
         """Release the operator's device. May be called twice."""
-        if self._teleop is not None:
-            self._teleop.close()
-            self._teleop = None
+        self._seat.close()
+
+    def _obey(self, marks: list[str]) -> list[StepRecord]:
+        """What an operator says is about what he saw: the newest observation, before another step changes it."""
+        if not marks:
+            time.sleep(POLL_S)
+            return []
+        mark, episode = marks[0], self._episode
+        if mark == PAUSE:
+            self.paused = not self.paused
+            self.env.hold()
+            if episode is not None:
+                episode.waited = True
+            return []
+        if mark == END:
+            self.ended = True
+            return self.interrupt()
+        # Before the first step there is nothing to judge: that was said too late about the episode before.
+        if episode is None or (episode.pending is None and mark != ABORT):
+            return []
+        self._end()
+        self.env.hold()
+        self._bad_in_a_row = 0
+        if episode.pending is None:
+            return []
+        record = judged(episode.pending, mark, episode.obs)
+        record.validate()
+        return [record]
+
+    def _must_wait(self, episode: _Episode, operator: TeleopState) -> bool:
+        if not self.config.wait_for_operator or operator.engaged or episode.step_index > 0:
+            return False
+        if not episode.waited:
+            self.env.hold()
+        episode.waited = True
+        return True
+
+    def _wait_for_verdict(self, record: StepRecord, final_obs: Observation) -> StepRecord:
+        if self.config.verdict_s <= 0.0 or self._seat.teleop is None:
+            return record
+        self.env.hold()
+        mark = self._seat.wait_for_verdict(self.config.verdict_s)
+        return record if mark is None else judged(record, mark, final_obs)
 
     def _start(self) -> _Episode | None:
         number, c = self.next_episode, self.config
@@ -197,37 +256,34 @@ class Collector:
         if reset_policy is not None:
             reset_policy()
         if self._make_teleop is not None:
-            self.close()
-            self._teleop = self._make_teleop(stream_rng(c.seed, Stream.TELEOP, number, c.actor))
+            self._seat.take(self._make_teleop(stream_rng(c.seed, Stream.TELEOP, number, c.actor)))
         rng = stream_rng(c.seed, Stream.POLICY, number, c.actor)
         return _Episode(f"{c.episode_prefix}-{number:06d}", number, obs, rng, time.perf_counter())
 
     def _see(self, call: Callable[[], tuple[Any, ...]]) -> tuple[Observation, tuple[Any, ...]]:
         try:
             result = call()
-            return _observation(result[0], self.env.state_spec), result
+            return read_observation(result[0], self.env.state_spec), result
         except (DataError, SafetyFault) as e:
             raise _BadObservation(str(e)) from e
 
-    def _act(self, episode: _Episode) -> tuple[StepRecord, Observation]:
+    def _act(self, episode: _Episode, operator: TeleopState) -> tuple[StepRecord, Observation]:
         random = self.env_steps < self.config.random_steps
         if random:
             proposal = np.where(self._active, episode.rng.uniform(-1.0, 1.0, ACTION_SIZE), 0.0).astype(np.float32)
         else:
             proposal = self._policy.act(episode.obs.state, episode.rng, deterministic=self.config.deterministic)
         proposal = np.clip(np.asarray(proposal, np.float32), -1.0, 1.0)
-        operator = self._teleop.read() if self._teleop is not None else TeleopState()
-        action = _operator_action(operator) if operator.engaged else proposal
+        action = action_of(operator) if operator.engaged else proposal
         t_wall_s, latency_ms = time.time(), (time.perf_counter() - episode.t_seen_s) * 1e3
         obs_next, (_, _, terminated, truncated, info) = self._see(lambda: self.env.step(action))
         self.last_refusal = str(info.get("problem", ""))
         if not self.env.lockstep:
             self.lateness = self.lateness.add(float(info["late_s"]), missed=bool(info["missed"]))
         executed = np.clip(np.asarray(info.get("action_executed", action), np.float32), -1.0, 1.0)
-        source = self.config.teleop_source if operator.engaged else self.config.policy_source
-        if "abort" in operator.buttons and not (terminated or truncated):
-            truncated, info = True, {**info, "stop_reason": "operator"}
-            self.env.hold()
+        source = self.config.policy_source
+        if operator.engaged:
+            source = Source.SCRIPTED if operator.stand_in else self.config.teleop_source
         last = bool(terminated or truncated)
         record = StepRecord(
             episode_id=episode.id,
@@ -239,7 +295,7 @@ class Collector:
             terminated=bool(terminated),
             truncated=bool(truncated),
             stop_reason=str(info.get("stop_reason", "")) if last else "",
-            intervention=operator.engaged,
+            intervention=operator.engaged and source is not Source.DEMO,
             source=source,
             policy_version=-1 if random else self._policy.version,
             task=self.env.task_id,
@@ -265,21 +321,3 @@ class Collector:
 
     def _end(self) -> None:
         self._episode = None
-
-
-def _operator_action(operator: TeleopState) -> Float32:
-    action = np.append(np.asarray(operator.twist_tcp, np.float32), np.float32(operator.gripper))
-    if not np.isfinite(action).all():
-        raise DeviceError(f"the operator's command is not finite: {action.tolist()}")
-    return np.clip(action, -1.0, 1.0).astype(np.float32)
-
-
-def _observation(raw: Mapping[str, Any], spec: StateSpec) -> Observation:
-    # A copy, because an environment may reuse its arrays and the record outlives the step.
-    state = np.array(raw["state"], np.float32)
-    if state.shape != (spec.size,):
-        raise DataError(f"the observed state has shape {list(state.shape)}, expected [{spec.size}]")
-    if not np.isfinite(state).all():
-        bad = [n for n, v in spec.unpack(state).items() if not np.isfinite(v).all()]
-        raise DataError(f"the observed state is not finite in {', '.join(bad)}")
-    return Observation(state, {k: np.array(v) for k, v in raw.get("images", {}).items()})

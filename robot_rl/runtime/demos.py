@@ -1,4 +1,4 @@
-"""Demonstrations: recorded from a task's scripted expert, one file per episode."""
+"""Demonstrations: recorded from a task's scripted expert or from a person at a device, one file per episode."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from uuid import uuid4
 import numpy as np
 
 from robot_rl.core.errors import DataError
+from robot_rl.core.protocols import Teleop
+from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Source, StepRecord
 from robot_rl.core.types import Float32
 from robot_rl.data.episode_log import EpisodeMeta
 from robot_rl.runtime.collector import ActingConfig, Collector
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.episode_files import EpisodeSink, episode_files
+from robot_rl.runtime.operator import keep_open
 from robot_rl.runtime.repeat import repeat_facts
 from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
 
 MAX_ATTEMPTS_PER_DEMO = 5
+VERDICT_S = 2.0
 
 
 class Expert(Protocol):
@@ -104,37 +108,103 @@ def record_demos(
     Raises:
         DataError: the expert fails too often, or the files cannot be written.
     """
-    first = max(episode_files(folder), default=-1) + 1
-    acting = ActingConfig(
-        seed=seed,
-        episode_prefix=f"demo-{uuid4().hex[:8]}",
-        policy_source=Source.DEMO,
-        episode_stream=Stream.DEMO_EPISODE,
-    )
-    collector = Collector(env, ExpertPolicy(make_expert, seed), acting)
-    meta = EpisodeMeta(env.task_id, env.state_spec, env.action_spec, run_id=acting.episode_prefix, seed=seed)
-    kept = failed = steps = 0
-    while kept < n:
-        episode = _one_episode(collector)
-        if episode and episode[-1].rewards.get("success", 0.0) > 0.5:
-            reset_seed = stream_seed(seed, acting.episode_stream, collector.next_episode - 1)
-            facts = repeat_facts(reset_seed, task_options or {}) if env.lockstep else {}
-            _write(folder, first + kept, episode, replace(meta, extra=facts))
-            kept, steps = kept + 1, steps + len(episode)
-        else:
-            failed += 1
+    collector = Collector(env, ExpertPolicy(make_expert, seed), _acting(seed))
+
+    def on_attempt(kept: int, failed: int) -> None:
         if on_episode is not None:
             on_episode(kept, failed)
         if kept + failed >= MAX_ATTEMPTS_PER_DEMO * n and kept < n:
             raise DataError(
                 f"the expert of {env.task_id} succeeded in {kept} of {kept + failed} attempts, {n} were wanted"
             )
+
+    return _record(collector, n, folder, task_options or {}, on_attempt)
+
+
+class Still:
+    """A policy that leaves everything to the operator."""
+
+    version = -1
+
+    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        """No motion."""
+        return np.zeros(ACTION_SIZE, np.float32)
+
+
+def record_by_hand(
+    env: Env,
+    teleop: Teleop,
+    *,
+    n: int,
+    seed: int,
+    folder: Path,
+    task_options: Mapping[str, Any] | None = None,
+    on_episode: Callable[[int, int], None] | None = None,
+) -> DemoReport:
+    """Record `n` successful demonstrations of a person; what fails or is discarded is counted and thrown away.
+
+    After each reset the arm waits for the person to take over: until then nothing is recorded. An episode that timed
+    out may be judged for another two seconds. The person ends the session earlier with the mark `END`.
+
+    Args:
+        env: the task's environment; stays open.
+        teleop: the person's device; stays open.
+        n: demonstrations wanted.
+        seed: of initial states.
+        folder: as in `record_demos`.
+        task_options: as in `record_demos`.
+        on_episode: called with (kept, failed) after each attempt.
+
+    Raises:
+        DataError: the files cannot be written.
+        DeviceError: arm or device cannot go on.
+    """
+    acting = replace(_acting(seed), teleop_source=Source.DEMO, verdict_s=VERDICT_S, wait_for_operator=True)
+    collector = Collector(env, Still(), acting, make_teleop=keep_open(teleop))
+    return _record(collector, n, folder, task_options or {}, on_episode)
+
+
+def _acting(seed: int) -> ActingConfig:
+    return ActingConfig(
+        seed=seed,
+        episode_prefix=f"demo-{uuid4().hex[:8]}",
+        policy_source=Source.DEMO,
+        episode_stream=Stream.DEMO_EPISODE,
+    )
+
+
+def _record(
+    collector: Collector,
+    n: int,
+    folder: Path,
+    task_options: Mapping[str, Any],
+    on_episode: Callable[[int, int], None] | None,
+) -> DemoReport:
+    env, acting = collector.env, collector.config
+    first = max(episode_files(folder), default=-1) + 1
+    meta = EpisodeMeta(env.task_id, env.state_spec, env.action_spec, run_id=acting.episode_prefix, seed=acting.seed)
+    kept = failed = steps = 0
+    while kept < n:
+        episode = _one_episode(collector)
+        if collector.ended:
+            break
+        if collector.paused and not episode:
+            continue
+        if episode and episode[-1].rewards.get("success", 0.0) > 0.5:
+            reset_seed = stream_seed(acting.seed, acting.episode_stream, collector.next_episode - 1)
+            facts = repeat_facts(reset_seed, task_options) if env.lockstep else {}
+            _write(folder, first + kept, episode, replace(meta, extra=facts))
+            kept, steps = kept + 1, steps + len(episode)
+        else:
+            failed += 1
+        if on_episode is not None:
+            on_episode(kept, failed)
     return DemoReport(kept, failed, steps, collector.env_steps / env.hz)
 
 
 def _one_episode(collector: Collector) -> list[StepRecord]:
     records = collector.step()
-    while not collector.between_episodes:
+    while not (collector.between_episodes or collector.ended):
         records += collector.step()
     return records
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+import numpy as np
+
+from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ActionSpec, StateSpec
+from robot_rl.core.transition import Observation
 from robot_rl.core.types import Float32
 
 
@@ -41,6 +46,10 @@ class Env(Protocol):
         """Act for one control period."""
         ...
 
+    def look(self) -> Any:
+        """What there is to see now, without a step: after a wait the last observation may be old."""
+        ...
+
     def hold(self) -> None:
         """Stand still because the next step may be long in coming; nothing in lock-step."""
         ...
@@ -48,3 +57,19 @@ class Env(Protocol):
     def close(self) -> None:
         """Release the cell."""
         ...
+
+
+def read_observation(raw: Mapping[str, Any], spec: StateSpec) -> Observation:
+    """What an environment answered, checked.
+
+    Raises:
+        DataError: the state has another shape than `spec`, or is not finite; names the parts.
+    """
+    # A copy, because an environment may reuse its arrays and the record outlives the step.
+    state = np.array(raw["state"], np.float32)
+    if state.shape != (spec.size,):
+        raise DataError(f"the observed state has shape {list(state.shape)}, expected [{spec.size}]")
+    if not np.isfinite(state).all():
+        bad = [n for n, v in spec.unpack(state).items() if not np.isfinite(v).all()]
+        raise DataError(f"the observed state is not finite in {', '.join(bad)}")
+    return Observation(state, {k: np.array(v) for k, v in raw.get("images", {}).items()})

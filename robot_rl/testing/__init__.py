@@ -17,7 +17,7 @@ from robot_rl.testing.camera import CameraContract
 from robot_rl.testing.clock import ClockContract
 from robot_rl.testing.gripper import GripperContract
 from robot_rl.testing.policy import PolicyContract
-from robot_rl.testing.teleop import TeleopContract
+from robot_rl.testing.teleop import TeleopContract, TeleopPressContract, TeleopUnplugContract
 from robot_rl.testing.world import WorldContract
 
 __all__ = [
@@ -28,5 +28,7 @@ __all__ = [
     "GripperContract",
     "PolicyContract",
     "TeleopContract",
+    "TeleopPressContract",
+    "TeleopUnplugContract",
     "WorldContract",
 ]

@@ -7,15 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from robot_rl.core.marks import ABORT, MARKS, SUCCESS
 from robot_rl.core.types import TeleopState
-from robot_rl.hardware.joystick import ABORT, BUTTONS, CLOSE, ENGAGED, OPEN, SUCCESS, joy_of, teleop_of
+from robot_rl.hardware.joystick import BUTTONS, CLOSE, ENGAGED, OPEN, joy_of, teleop_of
 
 readings = st.builds(
     TeleopState,
     engaged=st.just(True),
     twist_tcp=arrays(np.float64, 6, elements=st.floats(-1.0, 1.0)),
     gripper=st.sampled_from([-1.0, 0.0, 1.0]),
-    buttons=st.frozensets(st.sampled_from([SUCCESS, ABORT])),
+    buttons=st.frozensets(st.sampled_from(MARKS)),
     age_s=st.floats(0.0, 10.0),
 )
 
@@ -44,6 +45,14 @@ def test_any_joystick_gives_a_bounded_reading(axes: list[float], buttons: list[i
     assert (np.abs(state.twist_tcp) <= 1.0).all()
     assert state.age_s == 0.0
     assert state.engaged == bool(state.twist_tcp.any() or any(b for b in buttons[:2]) or any(buttons[4:5]))
+
+
+def test_every_mark_has_a_button_and_the_first_five_have_their_places() -> None:
+    assert set(MARKS) < set(BUTTONS)
+    assert BUTTONS[:5] == (CLOSE, OPEN, SUCCESS, ABORT, ENGAGED)
+    for i, name in enumerate(BUTTONS):
+        marked = teleop_of([], [0] * i + [1], 0.0).buttons
+        assert marked == ({name} & set(MARKS))
 
 
 def test_buttons_of_the_gripper() -> None:

@@ -70,6 +70,9 @@ class PointEnv:
         }
         return self._observe(), float(success), success, timeout, info
 
+    def look(self) -> dict[str, Any]:
+        return self._observe()
+
     def hold(self) -> None:
         self.holds += 1
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from robot_rl.core.errors import DataError
+from robot_rl.core.marks import ABORT, DISCARD, END, FAILURE, SUCCESS
 from robot_rl.core.transition import Source
+from robot_rl.core.types import TeleopState
 from robot_rl.data.demos import load_demos
-from robot_rl.data.episode_log import read_meta
-from robot_rl.runtime.demos import record_demos
+from robot_rl.data.episode_log import read_episode, read_meta
+from robot_rl.runtime.demos import record_by_hand, record_demos
 from tests.runtime.fakes import SPEC, Expert, PointEnv
 
 
@@ -56,3 +58,59 @@ def test_an_expert_that_cannot_do_it_is_reported(tmp_path: Path) -> None:
     env = PointEnv(limit=2)
     with pytest.raises(DataError, match=r"the expert of Point succeeded in \d+ of \d+ attempts, 30 were wanted"):
         record_demos(env, lambda rng: Idle(env), n=30, seed=0, folder=tmp_path)
+
+
+class Hand:
+    """A person who goes to the goal in the episodes that he likes, and says what he thinks of them."""
+
+    def __init__(self, env: PointEnv, *, marks: dict[int, str] | None = None, wait: int = 3) -> None:
+        self.env, self.marks, self.wait = env, marks or {}, wait
+        self.reads, self.episode = 0, -1
+
+    def read(self) -> TeleopState:
+        if self.env.episode != self.episode:
+            self.episode, self.reads = self.env.episode, 0
+        self.reads += 1
+        if self.reads <= self.wait:
+            return TeleopState()
+        mark = self.marks.get(self.episode)
+        if mark is not None and self.reads > self.wait + 2:
+            return TeleopState(buttons=frozenset({mark}))
+        twist = np.zeros(6)
+        twist[0] = 0.0 if mark is not None else np.clip(5 * (self.env.goal - self.env.x), -0.5, 0.5)
+        return TeleopState(engaged=True, twist_tcp=twist)
+
+    def close(self) -> None:
+        raise AssertionError("it is kept")
+
+
+def test_a_person_demonstrates_and_judges(tmp_path: Path) -> None:
+    env = PointEnv(limit=60)
+    hand = Hand(env, marks={1: SUCCESS, 2: DISCARD, 3: FAILURE, 4: ABORT})
+    attempts = list[tuple[int, int]]()
+    report = record_by_hand(
+        env, hand, n=3, seed=0, folder=tmp_path, on_episode=lambda kept, failed: attempts.append((kept, failed))
+    )
+    assert (report.kept, report.failed) == (3, 3)
+    assert attempts == [(1, 0), (2, 0), (2, 1), (2, 2), (2, 3), (3, 3)]
+    for path in sorted(tmp_path.glob("*.mcap")):
+        records = read_episode(path).records
+        assert {(r.source, r.intervention) for r in records} == {(Source.DEMO, False)}
+        assert [r.step_index for r in records] == list(range(len(records)))
+        assert records[-1].terminated and records[-1].rewards["success"] == 1.0
+        for r in records:
+            np.testing.assert_array_equal(r.action_policy, r.action_executed)
+
+
+def test_nothing_is_recorded_before_the_person_takes_over(tmp_path: Path) -> None:
+    env = PointEnv(limit=60)
+    record_by_hand(env, Hand(env, wait=25), n=1, seed=0, folder=tmp_path)
+    records = read_episode(tmp_path / "000000.mcap").records
+    assert abs(records[0].action_executed[0]) > 0.1
+    assert env.holds >= 1
+
+
+def test_a_person_ends_the_session_early(tmp_path: Path) -> None:
+    env = PointEnv(limit=60)
+    report = record_by_hand(env, Hand(env, marks={1: END}), n=5, seed=0, folder=tmp_path)
+    assert report.kept == 1 and len(list(tmp_path.glob("*.mcap"))) == 1

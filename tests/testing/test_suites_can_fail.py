@@ -11,8 +11,26 @@ import pytest
 
 from robot_rl.core.errors import DataError, DeviceError, SafetyFault
 from robot_rl.core.specs import Part, StateSpec
-from robot_rl.core.types import ArmState, Array, Float32, Frame, GripperState, TeleopState
-from robot_rl.testing import ArmFaultContract, CameraContract, GripperContract, PolicyContract, TeleopContract
+from robot_rl.core.types import ArmState, Array, Float32, Frame, GripperState
+from robot_rl.testing import (
+    ArmFaultContract,
+    CameraContract,
+    GripperContract,
+    PolicyContract,
+    TeleopContract,
+    TeleopPressContract,
+    TeleopUnplugContract,
+)
+from tests.testing.teleops import (
+    GoesOn,
+    KeepsTelling,
+    OneState,
+    Overdriven,
+    Remote,
+    SeesWhatIsDown,
+    StaysYoung,
+    Teleop,
+)
 
 SPEC = StateSpec((Part("a", 2, "m", scale=0.1), Part("b", 1, "m", center=0.5)))
 
@@ -179,30 +197,6 @@ class Black(Camera):
         return replace(super().read(), image=np.zeros(self.shape, np.uint8))
 
 
-class Teleop:
-    def tick(self, seconds: float) -> None:
-        pass
-
-    def read(self) -> TeleopState:
-        return TeleopState(engaged=True, twist_tcp=np.full(6, 0.5))
-
-    def close(self) -> None:
-        pass
-
-
-class Overdriven(Teleop):
-    def read(self) -> TeleopState:
-        return TeleopState(engaged=True, twist_tcp=np.full(6, 1.4))
-
-
-class OneState(Teleop):
-    twist = np.zeros(6)
-
-    def read(self) -> TeleopState:
-        self.twist += 0.01
-        return TeleopState(engaged=True, twist_tcp=self.twist)
-
-
 class Policy:
     version = 3
 
@@ -245,7 +239,18 @@ def suite(base: type, made: Callable[[], Any]) -> type:
     def latch_fault(self: Any, device: Arm) -> None:
         device.fault = "reflex"
 
-    body = {"make": make, "wait": lambda self, s: self.made.tick(s), "latch_fault": latch_fault}
+    def tap(self: Any, device: Remote) -> str:
+        device.tapped = True
+        return "success"
+
+    body = {
+        "make": make,
+        "wait": lambda self, s: self.made.tick(s),
+        "latch_fault": latch_fault,
+        "tap": tap,
+        "engage": lambda self, device: setattr(device, "engaged", True),
+        "unplug": lambda self, device: setattr(device, "unplugged", True),
+    }
     return type("Suite", (base,), body)
 
 
@@ -298,6 +303,19 @@ def failures(base: type, made: Callable[[], Any]) -> set[str]:
             },
         ),
         (TeleopContract, Teleop, {Overdriven: "test_input_is_bounded", OneState: "test_readings_are_snapshots"}),
+        (
+            TeleopPressContract,
+            Remote,
+            {
+                SeesWhatIsDown: "test_a_tap_between_two_readings_is_in_the_next",
+                KeepsTelling: "test_a_tap_is_told_once",
+            },
+        ),
+        (
+            TeleopUnplugContract,
+            Remote,
+            {GoesOn: "test_an_unplugged_device_grows_old", StaysYoung: "test_an_unplugged_device_grows_old"},
+        ),
     ],
 )
 def test_device_suites(base: type, sound: type, defects: dict[type, str]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from robot_rl.core.errors import DeviceError
 from robot_rl.core.protocols import Gripper
-from robot_rl.core.types import Array
+from robot_rl.core.types import ArmState, Array
 from robot_rl.hardware.cell.description import CellConfig
 from robot_rl.hardware.ros.client.arbiter import ArbiterClient
 from robot_rl.hardware.ros.client.arm import RosArm
@@ -38,14 +38,21 @@ class Traveller:
         self._arm, self._arbiter, self._clock = arm, arbiter, clock
 
     def lift(self) -> None:
-        """Straight up by the clearance, as far as the workspace allows.
+        """Straight up by the clearance, as far as the workspace allows, and wait until the tool is there.
+
+        Nothing may be moved under a tool that is not free yet: an arm can be later than its targets.
 
         Raises:
             SafetyFault: a fault is latched.
+            DeviceError: the tool did not come up.
         """
         here = self._here()
-        top_m = min(here[2] + self._world.clearance_m, max(self._ceiling_m, here[2]))
-        self._follow(timed(here, lifted(here, top_m), self._world.travel_m_s))
+        top = lifted(here, min(here[2] + self._world.clearance_m, max(self._ceiling_m, here[2])))
+        self._follow(timed(here, top, self._world.travel_m_s))
+        self._follow(self._until(top, lambda state: bool(state.pose_base_tcp[2] > top[2] - ACCEPTED_M)))
+        below_mm = 1e3 * (top[2] - self._here()[2])
+        if below_mm > 1e3 * ACCEPTED_M:
+            raise DeviceError(f"the tool is {below_mm:.0f} mm below where it was to be lifted: is it stuck?")
 
     def go_to(self, pose_base_tcp: Array) -> None:
         """Up to the height of the goal, across, down, and wait until the tool is at rest there.
@@ -58,7 +65,7 @@ class Traveller:
         for corner in route(last, pose_base_tcp, 0.0, self._ceiling_m):
             self._follow(timed(last, corner, self._world.travel_m_s))
             last = corner
-        self._follow(self._until_at_rest(pose_base_tcp))
+        self._follow(self._until(pose_base_tcp, lambda state: _at_rest(state, pose_base_tcp)))
         here = self._here()
         if not near(here, pose_base_tcp, ACCEPTED_M, ACCEPTED_RAD):
             off_mm = 1e3 * float(np.linalg.norm(here[:3] - pose_base_tcp[:3]))
@@ -79,12 +86,10 @@ class Traveller:
         if gripper.state().width_m < width_m - GRIP_M:
             raise DeviceError(f"the gripper is {gripper.state().width_m:.4f} m wide, expected {width_m:.4f} m")
 
-    def _until_at_rest(self, pose_base_tcp: Array) -> Iterable[Array]:
+    def _until(self, pose_base_tcp: Array, there: Callable[[ArmState], bool]) -> Iterable[Array]:
         for _ in range(round(SETTLE_S * RATE_HZ)):
             yield pose_base_tcp
-            state = self._arm.state()
-            arrived = near(state.pose_base_tcp, pose_base_tcp, ARRIVED_M, ARRIVED_RAD)
-            if arrived and np.linalg.norm(state.twist_base_tcp[:3]) < AT_REST_M_S:
+            if there(self._arm.state()):
                 return
 
     def _follow(self, targets: Iterable[Array]) -> None:
@@ -96,3 +101,8 @@ class Traveller:
 
     def _here(self) -> Array:
         return self._arm.state().pose_base_tcp
+
+
+def _at_rest(state: ArmState, pose_base_tcp: Array) -> bool:
+    arrived = near(state.pose_base_tcp, pose_base_tcp, ARRIVED_M, ARRIVED_RAD)
+    return arrived and float(np.linalg.norm(state.twist_base_tcp[:3])) < AT_REST_M_S

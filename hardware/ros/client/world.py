@@ -29,6 +29,8 @@ WORLD_NODE = "world"
 MAX_AGE_S = 1.0
 _RESET_S = 10.0
 _NEAR_M, _NEAR_RAD = 0.005, 0.03
+# Below the table, out of the reach of everything.
+_AWAY: Array = np.array([0.5, 0.0, -2.0, 0.0, 0.0, 0.0, 1.0])
 
 
 class RosWorld:
@@ -145,15 +147,22 @@ class RosWorld:
         self._arbiter.enable()
 
     def _go(self, pose_base_tcp: Array, width_m: float, objects: dict[str, Array]) -> None:
-        """Travel; a fault on the way is recovered once where that needs no person."""
+        """Travel; a fault on the way is recovered, and a tool that is stuck freed, once where that needs no person."""
         for last in (False, True):
-            self._readiness.make_ready()
             try:
+                self._readiness.make_ready()
                 self._travel(pose_base_tcp, width_m, objects)
                 return
-            except SafetyFault:
+            except (SafetyFault, DeviceError):
                 if last or self._config.supervision == "operator":
                     raise
+                self._free(objects)
+
+    def _free(self, objects: dict[str, Array]) -> None:
+        """A jammed robot stops again whenever it is recovered; a person would take away what it is jammed in."""
+        if objects and self._config.world.provider == "emulator":
+            self._tell_start(dict.fromkeys(objects, _AWAY), {})
+            self._trigger(names.WORLD_RESET)
 
     def _travel(self, pose_base_tcp: Array, width_m: float, objects: dict[str, Array]) -> None:
         if width_m > self._gripper.state().width_m + GRIP_M:

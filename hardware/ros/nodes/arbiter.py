@@ -209,7 +209,7 @@ class ArbiterNode(CellNode):
             return None
         if OPERATOR not in self.arbiter.config.roles:
             raise ConfigError(f"teleop needs the role {OPERATOR!r} in limits.roles, got {self.arbiter.config.roles}")
-        operator = OperatorInput(self, TwistOperator(self.config.teleop.deadman_button))
+        operator = OperatorInput(self, TwistOperator(self.config.teleop.grip_button))
         self._undo.append(operator.close)
         return operator
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -21,11 +23,14 @@ from robot_rl.hardware.cell.scene import Scene
 from robot_rl.hardware.joystick import joy_of, teleop_of
 from robot_rl.hardware.ros import names, qos
 from robot_rl.hardware.ros.client.heard import Newest
+from robot_rl.hardware.ros.client.leader import RosLeader
 from robot_rl.hardware.ros.messages import stamp_of, twist_message
 from robot_rl.hardware.ros.node import CellNode, Health, Level
 
 TELEOP_HZ = 50.0
 LOST_S = 0.5
+# Readers take best effort: a press is said more than once.
+SAID_TIMES = 3
 OPERATOR_FRAME = "operator"
 
 
@@ -65,7 +70,8 @@ class TeleopNode(CellNode):
 
     Both messages are stamped with the time at which the device was last heard, so that whoever reads them sees a device
     that has gone. The twist is in the tool's axes (frame ``tcp``), in m/s and rad/s, and zero while the operator is not
-    engaged. Axes and buttons of the joy are those of `robot_rl.hardware.joystick`.
+    engaged. Axes and buttons of the joy are those of `robot_rl.hardware.joystick`; a tap of a button lasts for three
+    messages at least.
 
     Args:
         config: the cell.
@@ -78,7 +84,8 @@ class TeleopNode(CellNode):
         self._open_device = open_device or partial(JoyTeleop, self)
         self._device: Teleop | None = None
         self._state = TeleopState(age_s=float("inf"))
-        self._joy = None if open_device is None else self.create_publisher(Joy, names.TELEOP_JOY, qos.COMMAND)
+        self._marks: deque[frozenset[str]] = deque(maxlen=SAID_TIMES)
+        self._joy = None if open_device is None else self.create_publisher(Joy, names.TELEOP_JOY, qos.EVENTS_OUT)
         self._twist = self.create_publisher(TwistStamped, names.TELEOP_TWIST, qos.COMMAND)
         self._timer = self.create_timer(1.0 / TELEOP_HZ, self._tick, autostart=False)
 
@@ -116,12 +123,29 @@ class TeleopNode(CellNode):
         if math.isinf(state.age_s):
             return
         t_s = self.now_s() - state.age_s
+        self._marks.append(state.buttons)
         if self._joy is not None:
             joy = Joy()
             joy.header.stamp, joy.header.frame_id = stamp_of(t_s), OPERATOR_FRAME
-            joy.axes, joy.buttons = joy_of(state)
+            joy.axes, joy.buttons = joy_of(replace(state, buttons=frozenset().union(*self._marks)))
             self._joy.publish(joy)
         self._twist.publish(twist_message(twist_tcp(state, self.config.teleop), names.TCP_FRAME, t_s))
+
+
+class LeaderNode(TeleopNode):
+    """Publishes what the person at a leader arm does, as speeds that make the follower's way that of the leader.
+
+    Args:
+        config: the cell.
+        context: of the process.
+    """
+
+    def __init__(self, config: CellConfig, context: Context) -> None:
+        super().__init__(config, self._open_leader, context)
+
+    def _open_leader(self) -> RosLeader:
+        teleop = self.config.teleop
+        return RosLeader(self, teleop.leader, teleop.linear_m_s / TELEOP_HZ, teleop.angular_rad_s / TELEOP_HZ)
 
 
 def twist_tcp(state: TeleopState, config: TeleopConfig) -> Array:
@@ -138,10 +162,13 @@ def make_nodes(config: CellConfig, scene: Scene, context: Context) -> list[CellN
     Raises:
         ConfigError: the description asks for none.
     """
-    if config.teleop.provider == "none":
-        raise ConfigError("teleop.provider is none, expected spacemouse or joy")
-    if config.teleop.provider == "joy":
+    provider = config.teleop.provider
+    if provider == "none":
+        raise ConfigError("teleop.provider is none, expected spacemouse, leader or joy")
+    if provider == "joy":
         return [TeleopNode(config, None, context)]
+    if provider == "leader":
+        return [LeaderNode(config, context)]
     from robot_rl.hardware.spacemouse.device import SpaceMouseTeleop
 
     return [TeleopNode(config, SpaceMouseTeleop, context)]

@@ -9,11 +9,13 @@ import math
 import time
 
 from robot_rl.core.errors import DeviceError
-from robot_rl.core.transition import Source, StepRecord
+from robot_rl.core.transition import StepRecord
 from robot_rl.data.codec import pack_record
 from robot_rl.data.episode_log import EpisodeMeta
 from robot_rl.policies.gaussian import GaussianPolicy
 from robot_rl.runtime.actor.spool import Spool
+from robot_rl.runtime.attend.messages import ActorStatus
+from robot_rl.runtime.attend.seat import Attended
 from robot_rl.runtime.collector import ActingConfig, Collector
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.environment import Env
@@ -64,6 +66,10 @@ class Actor:
         self._problems = 0
         self._waiting = False
         self._objection, self._objection_s = "", -math.inf
+        self._last_end = ""
+        self._attended = Attended(run_id, name, teleop_factory(config, env))
+        if self._attended.problem:
+            print(f"nobody can take over: {self._attended.problem}", flush=True)
 
     def run(self, stop: StopFlag) -> None:
         """Act until the learner says stop or the flag is set.
@@ -72,11 +78,17 @@ class Actor:
             StorageError: the spool's disk refuses.
             DeviceError: the environment or the learner is gone, or the learner refuses this actor.
         """
-        collector = self._begin(stop)
-        if collector is None:
-            return
+        try:
+            collector = self._begin(stop)
+            if collector is not None:
+                self._act(collector, stop)
+        finally:
+            self._attended.close()
+
+    def _act(self, collector: Collector, stop: StopFlag) -> None:
         try:
             while not (stop.requested or self._status().stop):
+                self._tell_operators(collector)
                 self._adopt(collector)
                 if self._must_hold(collector):
                     self._stand_still(collector)
@@ -111,14 +123,13 @@ class Actor:
             config.seed,
             f"{self._run_id}-{self._name}",
             config.pace.random_steps,
-            teleop_source=Source.SCRIPTED,
             actor=self._name,
         )
         return Collector(
             self._env,
             self._policy(),
             acting,
-            make_teleop=teleop_factory(config, self._env),
+            make_teleop=self._attended.make_teleop,
             first_episode=first,
             env_steps=welcome.env_steps + waiting,
         )
@@ -188,8 +199,19 @@ class Actor:
         if collector.last_refusal:
             print(f"the episode was ended by a device: {collector.last_refusal}", flush=True)
 
+    def _tell_operators(self, collector: Collector) -> None:
+        self._attended.tell(
+            ActorStatus(
+                paused=collector.paused,
+                episode=collector.next_episode,
+                env_steps=collector.env_steps,
+                last_end=self._last_end,
+            )
+        )
+
     def _deliver(self, records: list[StepRecord]) -> None:
         for record in records:
+            self._last_end = record.stop_reason or self._last_end
             self._spool.append(record)
             self._link.offer(place_of(record), pack_record(record))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from robot_rl.core.errors import RobotRlError, StorageError
-from robot_rl.core.transition import Source, StepRecord
+from robot_rl.core.transition import StepRecord
 from robot_rl.policies.gaussian import GaussianPolicy
 from robot_rl.runtime.collector import ActingConfig, Collector, TeleopFactory
 from robot_rl.runtime.environment import Env
@@ -48,7 +48,7 @@ def train_lockstep(
     collector = Collector(
         env,
         _policy(session),
-        ActingConfig(config.seed, f"{run_id}-a0", pace.random_steps, teleop_source=Source.SCRIPTED),
+        ActingConfig(config.seed, f"{run_id}-a0", pace.random_steps),
         make_teleop=make_teleop,
         first_episode=learner.counters.next_episode,
         env_steps=learner.counters.env_steps,

@@ -77,7 +77,7 @@ PROVIDERS = [("sim", "sim", "sim"), ("franky", "franky", "fixed"), ("ros2_contro
 @given(
     providers=st.sampled_from(PROVIDERS),
     cameras=st.sets(st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True), max_size=3),
-    teleop=st.sampled_from(["none", "joy", "spacemouse"]),
+    teleop=st.sampled_from(["none", "joy", "spacemouse", "leader"]),
     reward=st.booleans(),
     record=st.booleans(),
     gripper=st.booleans(),

@@ -15,8 +15,10 @@ from std_msgs.msg import Float64MultiArray, String
 
 from robot_rl.controllers.arbiter_modes import Mode
 from robot_rl.core.errors import ConfigError, DeviceError, SafetyFault
+from robot_rl.core.marks import MARKS
 from robot_rl.core.scene import Box, SceneObject
 from robot_rl.hardware.cell.description import CellConfig, WorldConfig
+from robot_rl.hardware.joystick import BUTTONS
 from robot_rl.hardware.ros import names, qos
 from robot_rl.hardware.ros.calls import Calls
 from robot_rl.hardware.ros.client.arbiter import SILENT, ArbiterClient
@@ -29,7 +31,14 @@ from robot_rl.hardware.ros.client.readiness import Readiness
 from robot_rl.hardware.ros.client.teleop import RosTeleop
 from robot_rl.hardware.ros.client.world import RosWorld
 from robot_rl.hardware.ros.executor import Spinner
-from robot_rl.hardware.ros.messages import image_message, joints_message, numbers_message, pose_message, text_message
+from robot_rl.hardware.ros.messages import (
+    image_message,
+    joints_message,
+    numbers_message,
+    pose_message,
+    stamp_of,
+    text_message,
+)
 from robot_rl.testing import GripperContract
 from tests.hardware.ros.conftest import test_cell, wait_until
 
@@ -188,6 +197,31 @@ class TestTeleop:
         say(Joy(axes=[1.0, 0.0, 0.0, 0.0, 0.0, 0.0], buttons=buttons))
         wait_until(lambda: teleop.read().age_s < 1.0, "the device")
         assert teleop.read().engaged is held
+        assert not teleop.read().buttons, "who holds it marks nothing"
+
+    def test_a_press_between_two_readings_is_not_lost(self, client: Side, nodes: Side) -> None:
+        teleop = RosTeleop(client.spinner)
+        say = nodes.say(Joy, names.TELEOP_JOY, qos.EVENTS_OUT)
+        wait_until(lambda: say(Joy()) or teleop.read().age_s < 1.0, "the device")
+        for mark in MARKS:
+            say(Joy(buttons=[int(name == mark) for name in BUTTONS]))
+        say(Joy(axes=[1.0]))
+        wait_until(lambda: teleop._joys.newest is not None and teleop._joys.newest.value[0], "the last message")
+        assert teleop.read().buttons == set(MARKS)
+        assert not teleop.read().buttons
+        say(Joy(axes=[0.5], buttons=[0, 0, 1]))
+        wait_until(lambda: teleop.read().twist_tcp[0] == 0.5, "the held button")
+        assert teleop.read().buttons == teleop.read().buttons == {"success"}
+
+    def test_a_device_that_is_gone_behind_a_node_that_runs(self, client: Side, nodes: Side) -> None:
+        teleop = RosTeleop(client.spinner)
+        say = nodes.say(Joy, names.TELEOP_JOY, qos.EVENTS_OUT)
+        message = Joy(axes=[1.0, 0.0, 0.0], buttons=[])
+        message.header.stamp = stamp_of(time.time() - 5.0)
+        wait_until(lambda: say(message) or teleop.read().age_s < 100.0, "the message")
+        state = teleop.read()
+        assert state.age_s >= 5.0
+        assert not state.engaged and not state.twist_tcp.any()
 
 
 class TestArbiter:

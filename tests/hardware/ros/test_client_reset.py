@@ -123,3 +123,15 @@ class TestEmulated(WorldContract):
         self.cell.world.reset(start, width_m, objects)
         assert distance_m(self.cell, start) < 0.003
         np.testing.assert_allclose(self.cell.world.object_pose("socket")[:3], objects["socket"][:3], atol=0.001)
+
+    def test_a_jammed_arm_is_freed(self) -> None:
+        start, width_m, objects = self.start()
+        seated = down_pose((0.5, 0.0, SOCKET_HEIGHT_M - 0.01 + TIP_M))
+        self.cell.world.reset(seated, width_m, {"socket": flat_pose((0.5, 0.2, 0.0))})
+        tool = self.cell.arm.state().pose_base_tcp
+        # The peg is in the middle of a wall, which pushes it out with all it has.
+        self.cell.world.place("socket", flat_pose((tool[0] + 0.02, tool[1], 0.0), yaw_of(tool)))
+        wait_until(lambda: self.cell.arm.state().fault is not None, "the robot to stop itself")
+        self.cell.world.reset(start, width_m, objects)
+        assert distance_m(self.cell, start) < 0.003
+        assert self.cell.arm.state().fault is None

@@ -59,9 +59,9 @@ class FakeHid:
             return bytearray(self._waiting.popleft()[:size]) if self._waiting else bytearray()
 
 
-def connect(hid: FakeHid) -> SpaceMouseDevice:
+def connect(hid: FakeHid, model: str = "SpaceMouseCompact") -> SpaceMouseDevice:
     """The library's device over it."""
-    specs = pyspacemouse.get_device_specs()["SpaceMouseCompact"]
+    specs = pyspacemouse.get_device_specs()[model]
     mouse = SpaceMouseDevice(apply_axis_convention(specs, pyspacemouse.AxisConvention.ROS), hid)
     mouse.open()
     return mouse

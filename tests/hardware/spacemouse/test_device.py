@@ -12,16 +12,19 @@ import numpy as np
 import pytest
 
 from robot_rl.core.errors import ConfigError, DeviceError
+from robot_rl.core.protocols import Teleop
 from robot_rl.core.types import TeleopState
 from robot_rl.hardware.spacemouse import device as driver
 from robot_rl.hardware.spacemouse.axes import AxisConfig
 from robot_rl.hardware.spacemouse.device import SpaceMouseTeleop, open_spacemouse
-from robot_rl.testing import TeleopContract
+from robot_rl.testing import TeleopPressContract, TeleopUnplugContract
 
 pytest.importorskip("pyspacemouse", reason="needs the extra spacemouse")
 
 from tests.hardware.spacemouse.hid import FULL, FakeHid, buttons, connect, rotation, translation
 
+FIT = 0b10
+"""The key of this label on a SpaceMouse Pro."""
 LONG = AxisConfig(dead_band=0.1, static_s=10.0)
 
 
@@ -45,11 +48,27 @@ def read_until(mouse: SpaceMouseTeleop, condition: Callable[[TeleopState], Any])
     return state
 
 
-class TestContract(TeleopContract):
+class TestContract(TeleopPressContract, TeleopUnplugContract):
+    """A SpaceMouse Pro has keys that say something."""
+
+    notice_s = 0.3
+
     def make(self) -> SpaceMouseTeleop:
-        hid = FakeHid()
-        hid.send(*(translation(v, -v, 2 * v) for v in range(0, 400, 20)), *(rotation(v) for v in range(0, 400, 20)))
-        return SpaceMouseTeleop(LONG, partial(connect, hid))
+        self.hid = FakeHid()
+        self.hid.send(
+            *(translation(v, -v, 2 * v) for v in range(0, 400, 20)), *(rotation(v) for v in range(0, 400, 20))
+        )
+        return SpaceMouseTeleop(LONG, lambda: connect(self.hid, "SpaceMousePro"))
+
+    def tap(self, device: Teleop) -> str:
+        self.hid.send(buttons(FIT), buttons(0))
+        return "success"
+
+    def engage(self, device: Teleop) -> None:
+        self.hid.send(translation(FULL))
+
+    def unplug(self, device: Teleop) -> None:
+        self.hid.unplugged = True
 
 
 @pytest.mark.parametrize(
@@ -92,6 +111,17 @@ def test_buttons(hid: FakeHid, mouse: SpaceMouseTeleop) -> None:
     assert not read_until(mouse, lambda s: s.gripper > 0.0).twist_tcp.any()
     hid.send(buttons(0))
     assert not read_until(mouse, lambda s: not s.engaged).gripper
+
+
+def test_a_tap_of_the_gripper_between_two_readings_moves_it(hid: FakeHid, mouse: SpaceMouseTeleop) -> None:
+    hid.send(buttons(0b01), buttons(0), buttons(0b01), buttons(0))
+    read_until(mouse, lambda _: mouse.health()["reports"] == "4")
+    hid.send(buttons(0b10), buttons(0))
+    while mouse.health()["reports"] != "6":
+        time.sleep(0.002)
+    state = mouse.read()
+    assert (state.engaged, state.gripper) == (True, 1.0)
+    assert not mouse.read().engaged
 
 
 def test_a_lost_report_of_zero_does_not_move_on(hid: FakeHid) -> None:

@@ -1,0 +1,93 @@
+"""The operator's end: sends what the device says, hears what the actor says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import zmq
+
+from robot_rl.core.errors import DeviceError
+from robot_rl.core.types import TeleopState
+from robot_rl.runtime.attend.messages import ActorStatus, pack_leave, pack_state, read_status
+
+RATE_HZ = 50.0
+SILENT_S = 5.0
+
+
+class OperatorLink:
+    """Attends to an actor. Used by one thread.
+
+    Args:
+        path: the actor's socket.
+        name: of the operator, as others see it.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 200)
+        self._socket.setsockopt(zmq.SNDHWM, 10)
+        self._socket.connect(f"ipc://{path}")
+        self._status, self._heard_s = ActorStatus(), time.monotonic()
+
+    @property
+    def status(self) -> ActorStatus:
+        """What the actor said last."""
+        return self._status
+
+    @property
+    def in_charge(self) -> bool:
+        """Whether the actor follows this operator."""
+        return self._status.operator == self._name
+
+    def send(self, state: TeleopState) -> None:
+        """Tell the actor what the device says, and hear it.
+
+        Raises:
+            DeviceError: the actor has been silent for five seconds.
+            DataError: it is of another version.
+        """
+        with suppress(zmq.Again):  # an actor that does not read is silent, which is found out below
+            self._socket.send(pack_state(self._name, state), zmq.NOBLOCK)
+        while True:
+            try:
+                self._status, self._heard_s = read_status(self._socket.recv(zmq.NOBLOCK)), time.monotonic()
+            except zmq.Again:
+                break
+        if time.monotonic() - self._heard_s > SILENT_S:
+            raise DeviceError(f"the actor at {self._path} has been silent for {SILENT_S:g} s: has the run ended?")
+
+    def close(self) -> None:
+        """Leave: the arm is the policy's again. May be called twice."""
+        if not self._socket.closed:
+            with suppress(zmq.ZMQError):  # nobody is there who could be told
+                self._socket.send(pack_leave(self._name), zmq.NOBLOCK)
+            self._socket.close()
+            self._context.term()
+
+
+def attend(
+    link: OperatorLink, read: Callable[[], TeleopState], tell: Callable[[ActorStatus], None], ended: Callable[[], bool]
+) -> None:
+    """Send a device's state fifty times a second until the session ends.
+
+    Args:
+        link: to the actor.
+        read: the device.
+        tell: given what the actor says, at each turn.
+        ended: asked at each turn.
+
+    Raises:
+        DeviceError: the actor is gone.
+        DataError: it is of another version.
+    """
+    tick_s = time.monotonic()
+    while not ended():
+        link.send(read())
+        tell(link.status)
+        tick_s = max(tick_s + 1.0 / RATE_HZ, time.monotonic())
+        time.sleep(max(tick_s - time.monotonic(), 0.0))

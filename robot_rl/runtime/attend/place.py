@@ -1,0 +1,69 @@
+"""Where an actor can be met by operators of the same user of the same machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from robot_rl.core.errors import ConfigError, StorageError
+
+SUFFIX = ".sock"
+# What the kernel takes as the name of a socket.
+_LONGEST = 107
+
+
+def meeting_folder() -> Path:
+    """Folder of the sockets, for this user alone.
+
+    Raises:
+        StorageError: it cannot be made, or belongs to somebody else.
+    """
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(base) / "robot_rl" if base else Path(tempfile.gettempdir()) / f"robot_rl-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = folder.stat()
+    except OSError as e:
+        raise StorageError(f"cannot make {folder}, where operators meet actors: {e.strerror or e}") from e
+    if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+        raise StorageError(f"{folder} is open to others: remove it, and it is made anew for you alone")
+    return folder
+
+
+def socket_of(run_id: str, actor: str) -> Path:
+    """Socket of an actor of a run.
+
+    Raises:
+        StorageError: as `meeting_folder`, or its name is too long for a socket.
+    """
+    path = meeting_folder() / f"{run_id}+{actor}{SUFFIX}"
+    if len(os.fsencode(path)) > _LONGEST:
+        raise StorageError(f"{path} is too long for a socket: set XDG_RUNTIME_DIR to a shorter folder")
+    return path
+
+
+def find_actor(run_id: str, actor: str = "") -> Path:
+    """Socket of a running actor.
+
+    Args:
+        run_id: of its run; empty for any.
+        actor: its name; empty if there is but one.
+
+    Raises:
+        ConfigError: there is none, or more than one; says which there are.
+    """
+    there = sorted(path for path in meeting_folder().glob(f"*{SUFFIX}") if path.is_socket())
+    found = [p for p in there if _fits(p, run_id, actor)]
+    if len(found) == 1:
+        return found[0]
+    wanted = f"{actor or 'any actor'} of {run_id or 'any run'}"
+    names = ", ".join(" of ".join(reversed(p.name.removesuffix(SUFFIX).rsplit("+", 1))) for p in there)
+    if not found:
+        raise ConfigError(f"{wanted} does not run here; there is {names or 'none'}")
+    raise ConfigError(f"{wanted}: {len(found)} of them run here ({names}): name the run, or one with --actor")
+
+
+def _fits(path: Path, run_id: str, actor: str) -> bool:
+    run, _, name = path.name.removesuffix(SUFFIX).rpartition("+")
+    return run_id in ("", run) and actor in ("", name)
