@@ -7,15 +7,30 @@ from pathlib import Path
 
 from robot_rl.hardware.cell.description import CellConfig
 
-PROFILE = Path(__file__).parent / "fastdds.xml"
+SOCKETS = Path(__file__).parent / "fastdds.xml"
+WITH_SHARED_MEMORY = Path(__file__).parent / "fastdds_pictures.xml"
+# Nodes whose messages are too large for sockets.
+_PICTURES = ("camera", "recorder", "reward")
 # Releases whose Fast DDS reads the older variable; the newer ones warn about it.
 _OLDER = ("humble", "jazzy")
 
 
-def cell_environment(config: CellConfig) -> dict[str, str]:
-    """What to set; empty if the description leaves the network to the environment."""
+def carries_pictures(node: str) -> bool:
+    """Whether a node, such as ``camera:wrist``, sends or reads pictures."""
+    return node.partition(":")[0] in _PICTURES
+
+
+def cell_environment(config: CellConfig, *, pictures: bool | None = None) -> dict[str, str]:
+    """What to set; empty if the description leaves the network to the environment.
+
+    Args:
+        config: of the cell.
+        pictures: whether the process sends or reads pictures, for which it gets shared memory; None for a client, which
+            does if the cell has cameras. What commands the arm goes through sockets: arm and arbiter have nothing else.
+    """
     if config.network.reach == "environment":
         return {}
+    profile = WITH_SHARED_MEMORY if (bool(config.cameras) if pictures is None else pictures) else SOCKETS
     vendor = "FASTRTPS" if os.environ.get("ROS_DISTRO") in _OLDER else "FASTDDS"
     return {
         "ROS_DOMAIN_ID": str(config.network.domain_id),
@@ -25,7 +40,7 @@ def cell_environment(config: CellConfig) -> dict[str, str]:
         "ROS_LOCALHOST_ONLY": "0",
         "ROS_STATIC_PEERS": "",
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
-        f"{vendor}_DEFAULT_PROFILES_FILE": str(PROFILE),
+        f"{vendor}_DEFAULT_PROFILES_FILE": str(profile),
     }
 
 
@@ -37,6 +52,6 @@ def domain_of(config: CellConfig) -> int:
     return int(given) if given.isdigit() else 0
 
 
-def enter_cell(config: CellConfig) -> None:
+def enter_cell(config: CellConfig, *, pictures: bool | None = None) -> None:
     """Set them for this process, before its first DDS participant."""
-    os.environ.update(cell_environment(config))
+    os.environ.update(cell_environment(config, pictures=pictures))

@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from robot_rl.hardware.cell.description import CellConfig
-from robot_rl.hardware.cell.environment import cell_environment
+from robot_rl.hardware.cell.environment import carries_pictures, cell_environment
 
 EMULATOR = "fci-emulator"
 ROBOT_RL = (sys.executable, "-m", "robot_rl.cli")
@@ -64,7 +64,7 @@ def processes(config: CellConfig, source: Path, *, task: str = "") -> tuple[Proc
         task: whose objects a simulated cell holds instead of the description's; empty for none.
     """
     config = with_task(config, task)
-    env = {**cell_environment(config), **_ONE_THREAD, "PYTHONUNBUFFERED": "1"}
+    env = {**_ONE_THREAD, "PYTHONUNBUFFERED": "1"}
     arm = "sim" if config.robot.provider == "sim" else "arm"
     found: list[tuple[str, Stage]] = []
     if config.record is not None:
@@ -86,7 +86,7 @@ def processes(config: CellConfig, source: Path, *, task: str = "") -> tuple[Proc
         ProcessSpec(
             name,
             _emulator(config) if name == EMULATOR else (*ROBOT_RL, "node", name, str(source), *options),
-            env,
+            {**cell_environment(config, pictures=carries_pictures(name)), **env},
             stage,
             essential=stage in (Stage.ARM, Stage.ARBITER) or name == EMULATOR,
         )

@@ -22,9 +22,15 @@ from robot_rl.hardware.cell.description import CellConfig
 from robot_rl.hardware.cell.environment import enter_cell
 
 
-def open_context(config: CellConfig, ros_args: Sequence[str] = ()) -> Context:
-    """A context of its own in the cell's domain; `Context.try_shutdown` ends it."""
-    enter_cell(config)
+def open_context(config: CellConfig, ros_args: Sequence[str] = (), *, pictures: bool | None = None) -> Context:
+    """A context of its own in the cell's domain; `Context.try_shutdown` ends it.
+
+    Args:
+        config: of the cell.
+        ros_args: as after a program's name, such as ``--ros-args -p autostart:=false``.
+        pictures: as in `robot_rl.hardware.cell.environment.cell_environment`; the first context of a process decides.
+    """
+    enter_cell(config, pictures=pictures)
     context = Context()
     rclpy.init(args=list(ros_args), context=context, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     return context

@@ -15,6 +15,7 @@ from robot_rl.cli.ros import import_ros
 from robot_rl.core.errors import ConfigError, unknown_name
 from robot_rl.core.protocols import RewardModel
 from robot_rl.hardware.cell.description import CellConfig, load_cell
+from robot_rl.hardware.cell.environment import carries_pictures
 from robot_rl.hardware.cell.graph import with_task
 from robot_rl.hardware.cell.presence import Presence
 from robot_rl.hardware.cell.scene import Scene
@@ -65,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
     scene = make_scene(config)
     extra: tuple[Any, ...] = (make_judge(config),) if kind == "reward" else (which,) if which else ()
     with closing(Presence(config, a.name, wait_s=PREDECESSOR_S)):
-        context = executor.open_context(config, ros_args)
+        context = executor.open_context(config, ros_args, pictures=carries_pictures(a.name))
         executor.run_nodes(module.make_nodes(config, scene, context, *extra), context)
     return 0
 

@@ -302,15 +302,17 @@ def arbiter_killed(cell: LiveCell, times: int) -> list[Row]:
 
 
 def robot_stops(cell: LiveCell, times: int) -> list[Row]:
-    """The robot stops itself, is stopped by its user stop, or loses its line, while it moves."""
-    reflex, stopped, line = (
-        Row("reflex of the robot (90 N push)", "reflex"),
+    """The tool is pushed, the robot stops itself, is stopped by its user stop, or loses its line, while it moves."""
+    push, reflex, stopped, line = rows = (
+        Row("push of 90 N at the tool", "force_limit"),
+        Row("reflex of the robot", "reflex"),
         Row("user stop", "user_stop"),
         Row("robot's line closed", "reflex"),
     )
     for _ in range(times):
         for row, begin, end in (
-            (reflex, "push 0 0 -90 100", ""),
+            (push, "push 0 0 -90 100", ""),
+            (reflex, "error cartesian_reflex", ""),
             (stopped, "user-stop on", "user-stop off"),
             (line, "error communication_constraints_violation", ""),
         ):
@@ -318,13 +320,12 @@ def robot_stops(cell: LiveCell, times: int) -> list[Row]:
             commander.wait_moving(cell.watch)
             at_s = time.time()
             say_to_emulator(begin)
-            # A push may break the force limit a moment before the robot's own reflex.
             observe(cell, row, at_s, limit_s=SLACK_S)
             commander.kill()
             undo = (lambda line: lambda: say_to_emulator(line))(end) if end else (lambda: None)
-            what = "release it, `recover`, `enable`" if end else "`recover` (asks the robot for its own), `enable`"
-            recover(cell, row, what, undo)
-    return [reflex, stopped, line]
+            asks = "`recover`, `enable`" if row is push else "`recover` (asks the robot for its own), `enable`"
+            recover(cell, row, "release it, `recover`, `enable`" if end else asks, undo)
+    return list(rows)
 
 
 def all_rows(work: Path, times: int, wanted: Callable[[str], bool], show: Callable[[Row], None]) -> list[Row]:
