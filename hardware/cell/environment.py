@@ -20,17 +20,17 @@ def carries_pictures(node: str) -> bool:
     return node.partition(":")[0] in _PICTURES
 
 
-def cell_environment(config: CellConfig, *, pictures: bool | None = None) -> dict[str, str]:
+def cell_environment(config: CellConfig, *, pictures: bool = True) -> dict[str, str]:
     """What to set; empty if the description leaves the network to the environment.
 
     Args:
         config: of the cell.
-        pictures: whether the process sends or reads pictures, for which it gets shared memory; None for a client, which
-            does if the cell has cameras. What commands the arm goes through sockets: arm and arbiter have nothing else.
+        pictures: whether the process may send or read pictures, for which it gets shared memory beside its sockets.
+            What commands the arm goes through sockets all the same: arm and arbiter have nothing else.
     """
     if config.network.reach == "environment":
         return {}
-    profile = WITH_SHARED_MEMORY if (bool(config.cameras) if pictures is None else pictures) else SOCKETS
+    profile = WITH_SHARED_MEMORY if pictures else SOCKETS
     vendor = "FASTRTPS" if os.environ.get("ROS_DISTRO") in _OLDER else "FASTDDS"
     return {
         "ROS_DOMAIN_ID": str(config.network.domain_id),
@@ -52,6 +52,6 @@ def domain_of(config: CellConfig) -> int:
     return int(given) if given.isdigit() else 0
 
 
-def enter_cell(config: CellConfig, *, pictures: bool | None = None) -> None:
+def enter_cell(config: CellConfig, *, pictures: bool = True) -> None:
     """Set them for this process, before its first DDS participant."""
     os.environ.update(cell_environment(config, pictures=pictures))

@@ -22,7 +22,7 @@ from robot_rl.hardware.cell.description import CellConfig
 from robot_rl.hardware.cell.environment import enter_cell
 
 
-def open_context(config: CellConfig, ros_args: Sequence[str] = (), *, pictures: bool | None = None) -> Context:
+def open_context(config: CellConfig, ros_args: Sequence[str] = (), *, pictures: bool = True) -> Context:
     """A context of its own in the cell's domain; `Context.try_shutdown` ends it.
 
     Args:

@@ -96,7 +96,8 @@ def test_the_proxy_forwards_stalls_and_resets(echo: str) -> None:
 def test_a_cut_proxy_refuses_and_comes_back(echo: str) -> None:
     with closing(Proxy([echo])) as proxy:
         proxy.cut = True
-        with dial(proxy.endpoints[0]) as one:
+        # It may hang up before or after the connection is complete.
+        with suppress(ConnectionResetError), dial(proxy.endpoints[0]) as one:
             assert answer_of(one) == b""
         proxy.cut = False
         with dial(proxy.endpoints[0]) as one:

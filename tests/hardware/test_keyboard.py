@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import pty
@@ -283,7 +282,8 @@ def test_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PROGRAM = """
-import sys, time
+import fcntl, sys, termios, time
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from robot_rl.hardware.keyboard.device import KeyboardTeleop
 keyboard = KeyboardTeleop()
 print("ready", flush=True)
@@ -314,7 +314,6 @@ def test_however_the_program_ends_the_terminal_is_as_before(
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         text=True,
     )
     try:

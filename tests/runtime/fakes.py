@@ -114,7 +114,7 @@ class Expert:
 
 
 class Helper:
-    """An operator who is engaged in given steps of each episode and pushes with a given strength."""
+    """A program in a person's place that is engaged in given steps of each episode and pushes with a given strength."""
 
     def __init__(self, steps: set[int], value: float = 0.25, buttons: frozenset[str] = frozenset()) -> None:
         self.steps, self.value, self.buttons = steps, value, buttons
@@ -123,7 +123,8 @@ class Helper:
     def read(self) -> TeleopState:
         self.reads += 1
         engaged = self.reads in self.steps
-        return TeleopState(engaged, np.full(6, self.value), 0.0, self.buttons if engaged else frozenset())
+        buttons = self.buttons if engaged else frozenset[str]()
+        return TeleopState(engaged, np.full(6, self.value), 0.0, buttons, stand_in=True)
 
     def close(self) -> None:
         self.closed = True

@@ -43,8 +43,8 @@ def test_in_process_the_comparison_finds_no_difference(task: str) -> None:
     ("depth", "tolerance"),
     [
         ("L1", Apart(0.003, 0.003, 0.03)),
-        # Another control law and another arm model: it is the driver that is compared.
-        pytest.param("L2", Apart(0.006, 0.005, 0.03), marks=needs_franky),
+        # Another control law, and a robot that is slower than time where it is emulated on two cores.
+        pytest.param("L2", Apart(0.015, 0.008, 0.05), marks=needs_franky),
     ],
 )
 def test_actions_mean_the_same_at_every_depth(task: str, depth: str, tolerance: Apart) -> None:
