@@ -16,7 +16,8 @@ from robot_rl.hardware.ros.client.arm import RosArm
 from robot_rl.hardware.ros.client.clock import WallClock
 from robot_rl.hardware.ros.client.travel import RATE_HZ, lifted, near, route, timed
 
-ARRIVED_M, ARRIVED_RAD, AT_REST_M_S = 0.0015, 0.02, 0.005
+ARRIVED_M, ARRIVED_RAD = 0.0015, 0.02
+AT_REST_M_S, AT_REST_RAD_S = 0.005, 0.008
 ACCEPTED_M, ACCEPTED_RAD = 0.005, 0.04
 SETTLE_S = 2.0
 GRIP_S, GRIP_M = 5.0, 0.002
@@ -105,4 +106,5 @@ class Traveller:
 
 def _at_rest(state: ArmState, pose_base_tcp: Array) -> bool:
     arrived = near(state.pose_base_tcp, pose_base_tcp, ARRIVED_M, ARRIVED_RAD)
-    return arrived and float(np.linalg.norm(state.twist_base_tcp[:3])) < AT_REST_M_S
+    speed_m_s, rate_rad_s = np.linalg.norm(state.twist_base_tcp.reshape(2, 3), axis=1)
+    return arrived and bool(speed_m_s < AT_REST_M_S and rate_rad_s < AT_REST_RAD_S)
