@@ -41,14 +41,9 @@ class Attended:
         # Holding, latching and the pauses of a hand are dealt with where the device is.
         self._person = None if self._post is None else TakeOver(self._post, "hold", release_s=0.05)
 
-    @property
-    def make_teleop(self) -> TeleopFactory:
+    def make_teleop(self, rng: np.random.Generator) -> Teleop:
         """What the acting loop reads in an episode."""
-
-        def make(rng: np.random.Generator) -> Teleop:
-            return Kept(self) if self._stand_in is None else Assisted(self, self._stand_in(rng))
-
-        return make
+        return Kept(self) if self._stand_in is None else Assisted(self, self._stand_in(rng))
 
     def read(self) -> TeleopState:
         """What the person who attends says."""
