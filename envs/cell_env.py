@@ -15,9 +15,10 @@ from robot_rl.controllers.se3 import apply_tool_delta, tool_delta
 from robot_rl.core.errors import DataError, DeviceError, SafetyFault
 from robot_rl.core.protocols import Cell
 from robot_rl.core.specs import ACTION_SIZE, GRIPPER, GRIPPER_THRESHOLD, ActionSpec, StateSpec
-from robot_rl.core.types import Array, Float32, Frame, Image
+from robot_rl.core.types import Array, CellReadings, Float32, Frame, Image
 from robot_rl.envs.observation import make_observation_space, make_state_spec, observe
 from robot_rl.envs.options import EnvOptions
+from robot_rl.envs.preparation import Preparation
 from robot_rl.envs.tasks.base import Snapshot, Start, Task
 from robot_rl.envs.ticks import ControlTicks
 
@@ -77,6 +78,7 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         self.action_space = gym.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self.observation_space = make_observation_space(self.state_spec, cell.cameras)
         self._action_scale = self.action_spec.step
+        self._preparation = Preparation(cell, task, self.options)
         self._ticks = ControlTicks(cell.clock, self.hz, lockstep=cell.lockstep)
         self._steps, self._began_s = 0, 0.0
         self._closed = False
@@ -108,22 +110,23 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Bring the cell to a start state drawn from the seed.
+        """Bring the cell to a start state drawn from the seed. What only a person can do is left: see `wanted`.
 
         Args:
             seed: equal seeds give bit-identical episodes for equal actions on a lock-step cell.
-            options: ``{"start": Start}`` prescribes the start instead.
+            options: ``{"start": Start}`` prescribes the start instead, ``{"reset_by": NAME}`` who puts them back.
 
         Raises:
-            DataError: a reading or a picture is too old, see `EnvOptions`.
+            DataError: a reading or a picture is too old, or something is not at its start, see `EnvOptions`.
             SafetyFault: a latched fault keeps the cell from its start state.
             DeviceError: a device is gone, or the cell could not be brought there.
         """
         super().reset(seed=seed)
-        start: Start = (options or {}).get("start") or self.task.sample_start(self.np_random)
+        told = options or {}
+        start: Start = told.get("start") or self.task.sample_start(self.np_random)
         if self.cell.reseed is not None:
             self.cell.reseed(int(self.np_random.integers(2**63)))
-        self.cell.world.reset(start.pose_base_tcp, start.gripper_width_m, start.objects)
+        self._preparation.begin(start, told.get("reset_by", ""))
         self.cell.gripper.command(start.gripper_width_m)
         self._steps = 0
         self._ticks.start()
@@ -180,14 +183,50 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         """A picture of the cell, if made with ``render_mode="rgb_array"``."""
         return None if self._renderer is None else self._renderer.render()
 
+    def wanted(self) -> str:
+        """What a person has to see to before the first step, as one sentence; empty when nothing is left.
+
+        To be asked again and again while the arm holds; `look` afterwards.
+        """
+        return self._preparation.wanted()
+
+    def confirm(self) -> None:
+        """A person says that he has done what was `wanted`.
+
+        Raises:
+            SafetyFault: as `reset`.
+            DeviceError: as `reset`.
+        """
+        self._preparation.confirm()
+
+    def give_up(self) -> None:
+        """The policy cannot go on from where the objects lie: the next `reset` has them put back, whoever resets."""
+        self._preparation.give_up()
+
+    @property
+    def put_back(self) -> int:
+        """How often an object had to be put back by somebody since the environment was made."""
+        return self._preparation.put_back
+
     def look(self) -> dict[str, Any]:
         """A new observation without a step, for example after a wait in which a person moved something.
+
+        What he moved is no progress of the policy's, and what passed before the first step no time of the episode's.
 
         Raises:
             DataError: a device gave no reading.
         """
         self._now = self._read_or_complain()
+        self._potential = self.task.progress(self._now)
+        if self._steps == 0:
+            self._ticks.start()
+            self._began_s = self._ticks.now_s
         return observe(self._now, self.task, self.state_spec, self._frames)
+
+    def readings(self) -> CellReadings | None:
+        """What is known about the cell, for people who watch; None before the first reset."""
+        now = self._now
+        return None if now is None else CellReadings(now.arm, now.gripper, now.objects, self._pose_target)
 
     def hold(self) -> None:
         """Have the arm stay where it is because the next step may be long in coming; it will not count as late.

@@ -8,6 +8,9 @@ from typing import Any
 
 from robot_rl.core.errors import ConfigError
 
+AUTO, PROGRAM, PERSON, NOBODY = "auto", "program", "person", "nobody"
+RESET_BY = (AUTO, PROGRAM, PERSON, NOBODY)
+
 
 @dataclass(frozen=True)
 class EnvOptions:
@@ -21,6 +24,14 @@ class EnvOptions:
             a penalty nothing would tell the policy to be gentle.
         max_state_age_s: an older reading of arm or gripper at a control tick ends the episode; 0 disables.
         max_frame_age_s: the same for pictures.
+        reset_by: who puts back the objects that can move. ``program`` does where the cell can, and asks nobody;
+            ``person`` asks a person whenever they do not lie where an episode may begin; ``nobody`` leaves them where
+            the last episode left them, unless they are out of reach; ``auto`` is ``program`` where the cell can place
+            objects, else ``person``.
+        reset_tries: resets after which something may still be off before that is an error.
+        reset_position_m: how far tool and objects may be from their start.
+        reset_rotation_rad: how far the tool may be turned.
+        reset_width_m: how far the gripper's opening may be off, where the task moves it.
     """
 
     hz: float = 10.0
@@ -29,6 +40,11 @@ class EnvOptions:
     force_penalty: float = 1.0
     max_state_age_s: float = 0.2
     max_frame_age_s: float = 0.5
+    reset_by: str = AUTO
+    reset_tries: int = 3
+    reset_position_m: float = 0.01
+    reset_rotation_rad: float = 0.1
+    reset_width_m: float = 0.005
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -38,9 +54,16 @@ class EnvOptions:
         """
         if not 1.0 <= self.hz <= 100.0:
             raise ConfigError(f"hz must lie in [1, 100], got {self.hz}")
+        if self.reset_by not in RESET_BY:
+            raise ConfigError(f"reset_by must be one of {', '.join(RESET_BY)}, got {self.reset_by!r}")
+        if not 1 <= self.reset_tries <= 20:
+            raise ConfigError(f"reset_tries must lie in [1, 20], got {self.reset_tries}")
         for name in ("force_limit_n", "force_penalty", "max_state_age_s", "max_frame_age_s"):
             if not getattr(self, name) >= 0.0:
                 raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("reset_position_m", "reset_rotation_rad", "reset_width_m"):
+            if not getattr(self, name) > 0.0:
+                raise ConfigError(f"{name} must be more than 0, got {getattr(self, name)}")
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robot_rl.core.marks import ABORT, DISCARD, END, FAILURE, MARKS, PAUSE, SUCCESS
+from robot_rl.core.marks import ABORT, DISCARD, END, FAILURE, MARKS, PAUSE, READY, SUCCESS
 from robot_rl.core.specs import GRIPPER_THRESHOLD
 from robot_rl.core.types import Array, TeleopState
 
 CLOSE, OPEN, ENGAGED = "close", "open", "engaged"
-BUTTONS = (CLOSE, OPEN, SUCCESS, ABORT, ENGAGED, FAILURE, DISCARD, PAUSE, END)
+BUTTONS = (CLOSE, OPEN, SUCCESS, ABORT, ENGAGED, FAILURE, DISCARD, PAUSE, END, READY)
 """By index. A SpaceMouse's two are the first two with every driver; a joystick may lack the later ones."""
 
 TOOL_PER_OPERATOR: Array = np.array([1.0, -1.0, -1.0, 1.0, -1.0, -1.0])

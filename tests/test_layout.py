@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LINKED = ("controllers", "envs", "hardware", "policies")
 FOLDERS = (*LINKED, "robot_rl", "launch", "tests", "docs", "scripts")
-SUBPACKAGES = ("agents", "cli", "core", "data", "evaluation", "runtime", "testing")
+SUBPACKAGES = ("agents", "cli", "console", "core", "data", "evaluation", "runtime", "testing")
 MAX_LINES = 400
 
 # Which packages of ours a package may import at all, itself aside. What is absent may import everything.
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "data": {"core", "controllers"},
     "testing": {"core"},
     "agents": {"core", "data", "policies"},
+    "console": {"core", "controllers", "hardware", "envs", "data", "runtime", "evaluation"},
 }
 # What the robot PC runs must work without these, so that it need not install them; its nodes need ROS 2 alone.
 HEAVY = {"jax", "jaxlib", "flax", "optax", "torch", "rclpy"}
@@ -280,7 +281,7 @@ def test_every_imported_library_is_declared() -> None:
     """What happens to be installed because another library needs it may be gone tomorrow."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    of_code = ("exchange", "bench", "franka", "realsense", "spacemouse")
+    of_code = ("exchange", "bench", "franka", "realsense", "spacemouse", "console")
     declared = project["dependencies"] + [d for e in of_code for d in extras[e]]
     names = {re.split(r"[\[<>=! ]", d)[0].lower() for d in declared} | {"robot_rl"}
     modules = {
@@ -296,6 +297,17 @@ def test_every_imported_library_is_declared() -> None:
         if package_of(path) != "testing"
         for name in top(imports(parse(path), module_level=False)) - sys.stdlib_module_names - PEERS
         if name.lower() not in allowed
+    }
+    assert not wrong
+
+
+def test_only_the_console_knows_the_page() -> None:
+    """So that everything else works without what draws it."""
+    page = {"aiohttp", "trimesh", "viser"}
+    wrong = {
+        f"{relative(path)} imports {sorted(found)}"
+        for path in package_files()
+        if package_of(path) != "console" and (found := page & top(imports(parse(path), module_level=False)))
     }
     assert not wrong
 

@@ -9,11 +9,14 @@ from typing import Any
 from robot_rl.core.errors import ConfigError, unknown_name
 from robot_rl.envs.tasks.base import Task
 from robot_rl.envs.tasks.grasp_insert import GraspInsert
+from robot_rl.envs.tasks.move_cube import MoveCubeBack, MoveCubeOut
 from robot_rl.envs.tasks.peg_insert import PegInsert
 from robot_rl.envs.tasks.pick_cube import PickCube
 from robot_rl.envs.tasks.reach import Reach
 
-TASKS: dict[str, Callable[..., Task]] = {t.__name__: t for t in (Reach, PickCube, PegInsert, GraspInsert)}
+TASKS: dict[str, Callable[..., Task]] = {
+    t.__name__: t for t in (Reach, PickCube, PegInsert, GraspInsert, MoveCubeOut, MoveCubeBack)
+}
 
 
 def task_names() -> tuple[str, ...]:
@@ -50,10 +53,12 @@ def check_options(owner: str, config: Any, options: dict[str, Any]) -> None:
         if option not in defaults:
             raise ConfigError(unknown_name(f"option of {owner}", option, defaults))
         wanted = type(defaults[option])
-        if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, (int, wanted)):
+        if isinstance(value, bool) is not (wanted is bool) or not isinstance(
+            value, (int, float) if wanted is float else wanted
+        ):
             raise ConfigError(f"option {option} of {owner} must be {wanted.__name__}, got {value!r}")
 
 
-def task_options(task: Any) -> dict[str, bool | int | float]:
-    """Options that can be given by name and number, with their defaults; also those of `EnvOptions`."""
-    return {f.name: f.default for f in fields(task) if f.init and isinstance(f.default, bool | int | float)}
+def task_options(task: Any) -> dict[str, bool | int | float | str]:
+    """Options that can be given by name and value, with their defaults; also those of `EnvOptions`."""
+    return {f.name: f.default for f in fields(task) if f.init and isinstance(f.default, bool | int | float | str)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -107,9 +108,38 @@ class Task(ABC):
     def observe(self, now: Snapshot) -> dict[str, npt.ArrayLike]:
         """Values of `parts`."""
 
+    def locate(self, values: Mapping[str, Array], pose_base_tcp: Array) -> dict[str, Array]:
+        """Where the objects are, from what the policy saw: `observe` of the answer gives the same values.
+
+        For showing recorded episodes. What the state leaves open is taken to be usual: objects stand upright, and of
+        several poses that look alike any will do.
+
+        Args:
+            values: of `parts`, by name.
+            pose_base_tcp: tool centre point ``[7]``.
+
+        Returns:
+            `pose_base_object` ``[7]`` by name, without those that the state does not determine; by default none.
+        """
+        return {}
+
+    @property
+    def request(self) -> str:
+        """What a person is asked to do where no program can put the objects back: a sentence without its end."""
+        names = [o.name for o in self.objects if o.mount == "free"]
+        return f"Put {' and '.join(names)} where an episode of {self.id} may begin"
+
+    def misplaced(self, now: Snapshot) -> str:
+        """What is wrong, for the start of an episode, with where the objects lie; empty if nothing is."""
+        return ""
+
     @abstractmethod
     def success(self, now: Snapshot) -> bool:
         """Whether the task is done; ends the episode."""
+
+    def arrived(self, now: Snapshot) -> bool:
+        """Whether the objects are where the task takes them, so that only the task that undoes it can go on."""
+        return self.success(now)
 
     @abstractmethod
     def progress(self, now: Snapshot) -> float:
@@ -137,6 +167,12 @@ def yaw_of(pose: Array) -> float:
     return float(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
 
 
+def outside(position_m: npt.ArrayLike, low_m: npt.ArrayLike, high_m: npt.ArrayLike) -> float:
+    """How far a point is outside a box, both with the same number of coordinates: 0 inside, metres."""
+    p = np.asarray(position_m, np.float64)
+    return float(np.linalg.norm(p - np.clip(p, low_m, high_m)))
+
+
 def square_yaw(yaw_rad: float) -> float:
     """The equal yaw of a square in [-pi/4, pi/4)."""
     return float((yaw_rad + np.pi / 4) % (np.pi / 2) - np.pi / 4)
@@ -146,6 +182,11 @@ def tilt_of(pose: Array) -> float:
     """Angle between an object's z axis and the vertical, up or down alike, in radians."""
     x, y = pose[3], pose[4]
     return float(np.arccos(min(1.0, abs(1 - 2 * (x * x + y * y)))))
+
+
+def seen_from_tool(pose_base_tcp: Array, position_tcp: npt.ArrayLike) -> Array:
+    """A position ``[3]`` in the base frame that was given in the tool frame, in float64."""
+    return pose_compose(pose_base_tcp, np.concatenate([np.asarray(position_tcp, np.float64), [0.0, 0.0, 0.0, 1.0]]))[:3]
 
 
 def workspace(

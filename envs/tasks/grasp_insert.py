@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from robot_rl.controllers.impedance import ImpedanceParams
 from robot_rl.controllers.safety import TargetLimits
-from robot_rl.controllers.se3 import pose_compose
+from robot_rl.controllers.se3 import pose_compose, quat_multiply, quat_rotate, rotvec_to_quat
 from robot_rl.core.scene import Box, SceneObject
 from robot_rl.core.specs import ActionSpec, Part
 from robot_rl.core.types import Array
@@ -21,6 +22,7 @@ from robot_rl.envs.tasks.base import (
     Waypoint,
     down_pose,
     flat_pose,
+    seen_from_tool,
     square_yaw,
     tilt_of,
     workspace,
@@ -100,6 +102,18 @@ class GraspInsert(Task):
             "socket_yaw": square_yaw(yaw_of(target) - yaw_of(now.arm.pose_base_tcp)),
         }
 
+    def locate(self, values: Mapping[str, Array], pose_base_tcp: Array) -> dict[str, Array]:
+        """Plug and socket; of the holder the state says nothing.
+
+        A tilted plug leans over one of its four faces, the one that leans most as the tool does.
+        """
+        heading = yaw_of(pose_base_tcp)
+        quat = _leaning(heading + values["plug_yaw"].item(), values["plug_tilt"].item(), pose_base_tcp)
+        plug = np.concatenate([seen_from_tool(pose_base_tcp, values["plug_position"]), quat])
+        rim = sk.tip_of(plug, -HALF_LENGTH_M) + values["socket_position"]
+        foot = rim - np.array([0.0, 0.0, sk.SOCKET_HEIGHT_M])
+        return {"plug": plug, "socket": flat_pose(foot, heading + values["socket_yaw"].item())}
+
     def success(self, now: Snapshot) -> bool:
         """Seated and upright."""
         return sk.depth_m(self._tip(now), now.objects["socket"]) > sk.SEATED_M and tilt_of(now.objects["plug"]) < 0.2
@@ -164,3 +178,14 @@ class GraspInsert(Task):
         near = np.linalg.norm(self._grasp_point(now.objects["plug"]) - now.arm.pose_base_tcp[:3]) < 0.02
         width = now.gripper.width_m
         return bool(near and now.gripper.target_m < 0.01 and width < 2 * sk.PLUG_HALF_M + 0.003)
+
+
+def _leaning(yaw_rad: float, tilt_rad: float, pose_base_tcp: Array) -> Array:
+    """Orientation of a square plug with a heading, up to quarter turns, and an angle to the vertical."""
+    # Turning about the x axis leaves its heading alone. In the hand a plug turns about the axis on which the fingers
+    # close, so that it leans towards the tool's x axis when the tool itself is upright.
+    lean = quat_rotate(pose_base_tcp[3:], [0.01, 0.0, -1.0])
+    quarters = (yaw_rad + 0.5 * np.pi * k for k in range(4))
+    fall = rotvec_to_quat(np.array([tilt_rad, 0.0, 0.0]))
+    poses = [quat_multiply(rotvec_to_quat(np.array([0.0, 0.0, yaw])), fall) for yaw in quarters]
+    return max(poses, key=lambda quat: float(quat_rotate(quat, [0.0, 0.0, 1.0]) @ lean))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,7 @@ from robot_rl.envs.tasks.base import (
     Waypoint,
     down_pose,
     flat_pose,
+    seen_from_tool,
     square_yaw,
     workspace,
     yaw_of,
@@ -84,6 +86,13 @@ class PegInsert(Task):
         rim = pose_compose(now.objects["socket"], flat_pose((0.0, 0.0, sk.SOCKET_HEIGHT_M)))
         in_tool = Snapshot(now.arm, now.gripper, {"rim": rim}).pose_tcp_object("rim")[:3]
         return {"socket_position": in_tool - [0.0, 0.0, TIP_M], "socket_yaw": self._yaw_error(now)}
+
+    def locate(self, values: Mapping[str, Array], pose_base_tcp: Array) -> dict[str, Array]:
+        """The socket, standing upright, and the peg in the hand."""
+        rim = seen_from_tool(pose_base_tcp, values["socket_position"] + np.array([0.0, 0.0, TIP_M]))
+        foot = rim - np.array([0.0, 0.0, sk.SOCKET_HEIGHT_M])
+        yaw = yaw_of(pose_base_tcp) + values["socket_yaw"].item()
+        return {"peg": pose_base_tcp.copy(), "socket": flat_pose(foot, yaw)}
 
     def success(self, now: Snapshot) -> bool:
         """Seated."""

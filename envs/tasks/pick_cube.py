@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,8 @@ from robot_rl.envs.tasks.base import (
     Waypoint,
     down_pose,
     flat_pose,
+    outside,
+    seen_from_tool,
     square_yaw,
     workspace,
     yaw_of,
@@ -77,6 +80,31 @@ class PickCube(Task):
             "cube_yaw": square_yaw(yaw_of(cube) - yaw_of(now.arm.pose_base_tcp)),
             "cube_height": cube[2] - HALF_M,
         }
+
+    def locate(self, values: Mapping[str, Array], pose_base_tcp: Array) -> dict[str, Array]:
+        """The cube, lying flat."""
+        yaw = yaw_of(pose_base_tcp) + values["cube_yaw"].item()
+        return {"cube": flat_pose(seen_from_tool(pose_base_tcp, values["cube_position"]), yaw)}
+
+    @property
+    def request(self) -> str:
+        """The square in which the cube may lie."""
+        return (
+            f"Put the cube anywhere in the marked square of {200 * self.spread_m:.0f} cm, flat and square to the robot"
+        )
+
+    def misplaced(self, now: Snapshot) -> str:
+        """Outside the square, not flat on the table, or turned too far; a centimetre and 0.1 rad are forgiven."""
+        cube, s = now.objects["cube"], self.spread_m + 0.01
+        away_m = outside(cube[:2], (0.5 - s, -s), (0.5 + s, s))
+        turned_rad = abs(square_yaw(yaw_of(cube)))
+        if away_m > 0.0:
+            return f"the cube is {100 * away_m:.0f} cm outside the square"
+        if abs(cube[2] - HALF_M) > 0.005:
+            return f"the cube is {100 * (cube[2] - HALF_M):.0f} cm above the table"
+        if turned_rad > self.yaw_rad + 0.1:
+            return f"the cube is turned by {turned_rad:.1f} rad"
+        return ""
 
     def success(self, now: Snapshot) -> bool:
         """Lifted, and still between the fingers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,7 @@ from robot_rl.controllers.safety import TargetLimits
 from robot_rl.core.scene import Box, SceneObject
 from robot_rl.core.specs import ActionSpec, Part
 from robot_rl.core.types import Array
-from robot_rl.envs.tasks.base import Snapshot, Start, Task, Waypoint, down_pose, flat_pose, workspace
+from robot_rl.envs.tasks.base import Snapshot, Start, Task, Waypoint, down_pose, flat_pose, seen_from_tool, workspace
 
 MARKER = SceneObject(
     "marker", (Box((0.012, 0.012, 0.012), rgba=(0.2, 0.75, 0.35, 0.6), collides=False),), mount="fixture"
@@ -54,6 +55,10 @@ class Reach(Task):
     def observe(self, now: Snapshot) -> dict[str, npt.ArrayLike]:
         """Marker position in the tool frame."""
         return {"marker_position": now.pose_tcp_object("marker")[:3]}
+
+    def locate(self, values: Mapping[str, Array], pose_base_tcp: Array) -> dict[str, Array]:
+        """The marker."""
+        return {"marker": flat_pose(seen_from_tool(pose_base_tcp, values["marker_position"]))}
 
     def success(self, now: Snapshot) -> bool:
         """Within tolerance."""

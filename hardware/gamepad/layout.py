@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from robot_rl.core.marks import ABORT, DISCARD, END, FAILURE, PAUSE, SUCCESS
+from robot_rl.core.marks import ABORT, DISCARD, END, FAILURE, PAUSE, READY, SUCCESS
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,12 @@ class Layout:
     marks: tuple[tuple[int, str], ...] = ()
 
 
-XBOX = Layout("xbox", marks=((0, SUCCESS), (1, FAILURE), (2, DISCARD), (3, ABORT), (6, END), (7, PAUSE)))
+XBOX = Layout("xbox", marks=((0, SUCCESS), (1, FAILURE), (2, DISCARD), (3, ABORT), (6, END), (7, PAUSE), (9, READY)))
 """The driver xpad: A, B, X, Y, LB, RB, back, start, guide, left and right stick."""
-PLAYSTATION = Layout("playstation", marks=((0, SUCCESS), (1, FAILURE), (2, ABORT), (3, DISCARD), (8, END), (9, PAUSE)))
+PLAYSTATION = Layout(
+    "playstation",
+    marks=((0, SUCCESS), (1, FAILURE), (2, ABORT), (3, DISCARD), (8, END), (9, PAUSE), (11, READY)),
+)
 """hid-playstation: cross, circle, triangle, square, L1, R1, L2, R2, create, options, PS, left and right stick."""
 PLAYSTATION_BUTTONS = 13
 
@@ -65,7 +68,7 @@ def layout_for(buttons: int) -> Layout:
 
 
 _CONTROLS = {
-    XBOX.name: {0: "A", 1: "B", 2: "X", 3: "Y", 4: "LB", 5: "RB", 6: "back", 7: "start"},
+    XBOX.name: {0: "A", 1: "B", 2: "X", 3: "Y", 4: "LB", 5: "RB", 6: "back", 7: "start", 9: "left stick"},
     PLAYSTATION.name: {
         0: "cross",
         1: "circle",
@@ -75,6 +78,7 @@ _CONTROLS = {
         5: "R1",
         8: "create",
         9: "options",
+        11: "left stick",
     },
 }
 _AXES = {0: "left stick", 1: "left stick", 2: "left trigger", 3: "right stick", 4: "right stick", 5: "right trigger"}
@@ -86,6 +90,7 @@ _MARKS = {
     ABORT: "abort: begin anew, keep the episode",
     DISCARD: "discard: begin anew, learn nothing from it",
     PAUSE: "pause, or go on",
+    READY: "ready: what was asked for is done",
     END: "end the session",
 }
 

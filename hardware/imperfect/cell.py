@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,4 +63,12 @@ def imperfect_cell(cell: Cell, settings: Imperfections) -> Cell:
     )
     connection = _Connection(cell.world, timeline, [arm, gripper, *cameras.values()])
     seen: dict[str, Camera] = {**cell.cameras, **cameras}
-    return Cell(arm, gripper, timeline, connection, seen, reseed=connection.reseed, lockstep=cell.lockstep)
+    return replace(
+        cell,
+        arm=arm,
+        gripper=gripper,
+        clock=timeline,
+        world=connection,
+        cameras=seen,
+        reseed=connection.reseed,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robot_rl.core.marks import ABORT, DISCARD, END, FAILURE, PAUSE, SUCCESS
+from robot_rl.core.marks import ABORT, DISCARD, END, FAILURE, PAUSE, READY, SUCCESS
 from robot_rl.hardware.joystick import CLOSE, OPEN
 from robot_rl.hardware.takeover import ENGAGE
 
@@ -53,6 +53,7 @@ TABLE = (
     Use(("0",), "failure: it cannot be done any more", says=FAILURE),
     Use(("x",), "abort: begin anew, keep the episode", says=ABORT),
     Use(("backspace",), "discard: begin anew, learn nothing from it", says=DISCARD),
+    Use(("g",), "ready: what was asked for is done, go on", says=READY),
     Use(("tab",), "pause, or go on", says=PAUSE),
     Use(("ctrl-d",), "end the session", says=END),
 )

@@ -207,9 +207,12 @@ def preset_for_machine(cores: int | None = None, gpu: bool | None = None) -> Sac
     return replace(PRESETS["laptop"], utd=min(8, max(2, 2 * cores)))
 
 
-def describe(config: SacConfig) -> str:
+def describe(config: SacConfig, algorithm: str = "rlpd") -> str:
     """What costs time and decides most, in words: ``2 critics of 256-256, minibatches of 128, 3-step returns``."""
     widths = "-".join(map(str, config.hidden))
+    if algorithm == "bc":
+        gripper = " and a gripper of its own" if config.gripper_critic else ""
+        return f"cloned actor of {widths}{gripper}, minibatches of {config.batch_size}"
     gripper = ", a gripper critic" if config.gripper_critic else ""
     critics = f"{config.critics} critics of {widths}{gripper}"
     return f"{critics}, minibatches of {config.batch_size}, {config.n_step}-step returns"

@@ -118,3 +118,27 @@ def gripper_loss(values: jax.Array, labels: jax.Array, target: jax.Array) -> jax
     """
     taken = jnp.take_along_axis(values, labels[None, :], axis=0)[0]
     return jnp.square(taken - target).mean()
+
+
+def cloning_loss(mode: jax.Array, action: jax.Array) -> jax.Array:
+    """Mean squared error of the policy's mode, the likelihood of a Gaussian of fixed width around it.
+
+    The likelihood of the squashed Gaussian itself blows up where a demonstrator pushes a dimension to its stop or holds
+    it still.
+
+    Args:
+        mode: ``[d, B]`` in [-1, 1].
+        action: executed by the demonstrator ``[d, B]``.
+    """
+    return jnp.square(mode - action).mean()
+
+
+def gripper_cloning_loss(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    """Cross-entropy of the executed gripper commands.
+
+    Args:
+        scores: unnormalised log chances of the three commands ``[3, B]``.
+        labels: executed commands ``int32[B]``.
+    """
+    chosen = jnp.take_along_axis(jax.nn.log_softmax(scores, axis=0), labels[None, :], axis=0)[0]
+    return -chosen.mean()

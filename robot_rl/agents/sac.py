@@ -7,14 +7,13 @@ temperature steps on the last slices (RLPD, arXiv 2302.02948, algorithm 1).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from robot_rl.agents import losses
+from robot_rl.agents.arrays import flatten_state, unflatten_state
 from robot_rl.agents.compiler import compiler_options
 from robot_rl.agents.config import SacConfig
 from robot_rl.agents.networks import choose_members, gripper_values, normalise, q_values
@@ -22,23 +21,19 @@ from robot_rl.agents.state import (
     AgentState,
     Optimisers,
     actor_params,
-    flatten_state,
     init,
     optimisers,
     owned_dimensions,
     target_entropy,
     temperature_value,
-    unflatten_state,
 )
 from robot_rl.agents.tanh_normal import TanhNormal, distribution, sample
+from robot_rl.agents.updates import Info, Update, all_finite, check_shapes, descend, polyak
 from robot_rl.core.errors import DataError
-from robot_rl.core.specs import ACTION_SIZE, ActionSpec, StateSpec
+from robot_rl.core.specs import ActionSpec, StateSpec
 from robot_rl.core.transition import Batch
 
 __all__ = ["AgentState", "Info", "Update", "actor_params", "flatten_state", "init", "make_update", "unflatten_state"]
-
-Info = dict[str, jax.Array]
-Update = Callable[[AgentState, Batch], tuple[AgentState, Info]]
 
 
 class Slices(NamedTuple):
@@ -112,7 +107,11 @@ def make_update(
     problem = Problem(config, owned, target_entropy(config, action_spec), optimisers(config), state_spec.size)
 
     def update(state: AgentState, batch: Batch) -> tuple[AgentState, Info]:
-        _check_shapes(problem, batch)
+        check_shapes(batch, problem.state_size)
+        if len(batch.reward) < config.actor_steps:
+            raise DataError(
+                f"the batch has {len(batch.reward)} slices, expected at least actor_steps={config.actor_steps}"
+            )
         key, group_key, actor_key = jax.random.split(state.key, 3)
         slices = _slices(problem, state, batch, group_key)
         new, info = jax.lax.scan(lambda s, item: _critic_step(problem, s, item), state, slices)
@@ -122,23 +121,11 @@ def make_update(
             new, actor_info = _actor_steps(problem, new, slices, actor_key)
             info |= actor_info
         # Optimiser moments need no look of their own: a moment that is not finite makes its parameter so too.
-        finite = _all_finite((new.actor, new.critic, new.temperature, new.gripper, info))
+        finite = all_finite((new.actor, new.critic, new.temperature, new.gripper, info))
         kept = jax.lax.cond(finite, lambda new, _: new, lambda _, old: old, new, state)
         return kept._replace(key=key), info | {"skipped": 1.0 - finite.astype(jnp.float32)}
 
     return jax.jit(update, donate_argnums=0, compiler_options=compiler_options())
-
-
-def _check_shapes(problem: Problem, batch: Batch) -> None:
-    """Runs while tracing, so it costs nothing per call."""
-    lead = jnp.shape(batch.reward)
-    expected = {"state": (problem.state_size,), "next_state": (problem.state_size,), "action": (ACTION_SIZE,)}
-    for name, value in zip(Batch._fields, batch, strict=True):
-        wanted = (*lead, *expected.get(name, ()))
-        if len(lead) != 2 or jnp.shape(value) != wanted:
-            raise DataError(f"batch.{name} has shape {jnp.shape(value)}, expected [utd, B] rows of {wanted[2:]}")
-    if lead[0] < problem.config.actor_steps:
-        raise DataError(f"the batch has {lead[0]} slices, expected at least actor_steps={problem.config.actor_steps}")
 
 
 def _policy(config: SacConfig, actor: Any, x: jax.Array) -> TanhNormal:
@@ -190,11 +177,11 @@ def _critic_step(problem: Problem, state: AgentState, item: Slices) -> tuple[Age
         return losses.critic_loss(q, target), q
 
     (value, q), gradient = jax.value_and_grad(loss, has_aux=True)(state.critic)
-    critic, optimiser = _descend(problem.optimisers.critic, gradient, state.critic_optimiser, state.critic)
+    critic, optimiser = descend(problem.optimisers.critic, gradient, state.critic_optimiser, state.critic)
     state = state._replace(
         critic=critic,
         critic_optimiser=optimiser,
-        target_critic=_polyak(state.target_critic, critic, config.tau),
+        target_critic=polyak(state.target_critic, critic, config.tau),
         updates=state.updates + 1,
     )
     info = {"critic_loss": value} | _q_statistics(q, target, config.q_range)
@@ -230,11 +217,11 @@ def _gripper_step(problem: Problem, state: AgentState, item: Slices) -> tuple[Ag
         return losses.gripper_loss(values, item.gripper_label, target), values
 
     (value, values), gradient = jax.value_and_grad(loss, has_aux=True)(state.gripper)
-    gripper, optimiser = _descend(problem.optimisers.gripper, gradient, state.gripper_optimiser, state.gripper)
+    gripper, optimiser = descend(problem.optimisers.gripper, gradient, state.gripper_optimiser, state.gripper)
     state = state._replace(
         gripper=gripper,
         gripper_optimiser=optimiser,
-        target_gripper=_polyak(state.target_gripper, gripper, problem.config.tau),
+        target_gripper=polyak(state.target_gripper, gripper, problem.config.tau),
     )
     return state, {"gripper_loss": value, "gripper_q_mean": values.mean()}
 
@@ -259,33 +246,19 @@ def _actor_step(problem: Problem, state: AgentState, item: Slices, key: jax.Arra
         return losses.actor_loss(q, drawn.log_prob, alpha), -drawn.log_prob.mean()
 
     (value, entropy), gradient = jax.value_and_grad(loss, has_aux=True)(state.actor)
-    actor, optimiser = _descend(problem.optimisers.actor, gradient, state.actor_optimiser, state.actor)
+    actor, optimiser = descend(problem.optimisers.actor, gradient, state.actor_optimiser, state.actor)
     measured = -item.next_log_prob.mean() if config.temperature_from_next_state else entropy
     slope = jax.grad(
         lambda parameter: losses.temperature_loss(temperature_value(config, parameter), measured, problem.entropy)
     )(state.temperature)
-    temperature, temperature_optimiser = _descend(
+    temperature, temperature_optimiser = descend(
         problem.optimisers.temperature, slope, state.temperature_optimiser, state.temperature
     )
     state = state._replace(
         actor=actor,
-        average_actor=_polyak(state.average_actor, actor, 1.0 - config.actor_average),
+        average_actor=polyak(state.average_actor, actor, 1.0 - config.actor_average),
         actor_optimiser=optimiser,
         temperature=temperature,
         temperature_optimiser=temperature_optimiser,
     )
     return state, {"actor_loss": value, "entropy": entropy, "temperature": temperature_value(config, temperature)}
-
-
-def _descend(optimiser: optax.GradientTransformation, gradient: Any, moments: Any, params: Any) -> tuple[Any, Any]:
-    change, moments = optimiser.update(gradient, moments, params)
-    return optax.apply_updates(params, change), moments
-
-
-def _polyak(average: Any, params: Any, tau: float) -> Any:
-    return jax.tree.map(lambda a, p: a + tau * (p - a), average, params)
-
-
-def _all_finite(tree: Any) -> jax.Array:
-    floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in floats]).all()

@@ -1,10 +1,9 @@
-"""Everything a learner must keep between two updates, how it starts, and how it becomes named arrays and back."""
+"""Everything a learner must keep between two updates, and how it starts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import optax
 
+from robot_rl.agents.arrays import acting_params, copy_tree
 from robot_rl.agents.config import SacConfig
 from robot_rl.agents.networks import GRIPPER_COMMANDS, Normaliser, Params, init_mlp
-from robot_rl.core.errors import ConfigError, DataError
+from robot_rl.core.errors import ConfigError
 from robot_rl.core.specs import ActionSpec, StateSpec
 
 
@@ -126,12 +126,12 @@ def init(config: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, seed
     temperature = jnp.asarray(_temperature_parameter(config), jnp.float32)
     return AgentState(
         actor=actor,
-        average_actor=_copy(actor),
+        average_actor=copy_tree(actor),
         critic=critic,
-        target_critic=_copy(critic),
+        target_critic=copy_tree(critic),
         temperature=temperature,
         gripper=gripper,
-        target_gripper=_copy(gripper),
+        target_gripper=copy_tree(gripper),
         actor_optimiser=opt.actor.init(actor),
         critic_optimiser=opt.critic.init(critic),
         temperature_optimiser=opt.temperature.init(temperature),
@@ -143,46 +143,6 @@ def init(config: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, seed
     )
 
 
-def _copy(tree: Any) -> Any:
-    """Fresh buffers: a donated state must not hold the same buffer twice."""
-    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
-
-
-def flatten_state(state: AgentState) -> dict[str, npt.NDArray[Any]]:
-    """Named numpy copies of every leaf, for checkpoints: ``critic/0/w``, ``actor_optimiser/0/mu/out/b``, ``key``."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
-    return {_name(path): np.array(leaf) for path, leaf in leaves}
-
-
-def unflatten_state(template: AgentState, arrays: Mapping[str, npt.NDArray[Any]]) -> AgentState:
-    """Inverse of `flatten_state`, bit-identical.
-
-    Args:
-        template: a state of the same configuration, for example a fresh one; left untouched.
-        arrays: what `flatten_state` returned.
-
-    Raises:
-        DataError: names, shapes or types differ; the message lists all differences.
-    """
-    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
-    expected = {_name(path): leaf for path, leaf in leaves}
-    wrong = [f"{name} is missing" for name in expected if name not in arrays]
-    wrong += [f"{name} is not expected" for name in arrays if name not in expected]
-    for name, leaf in expected.items():
-        got = arrays.get(name)
-        if got is not None and (got.shape != leaf.shape or got.dtype != leaf.dtype):
-            wrong.append(f"{name} is {got.dtype}{list(got.shape)}, expected {leaf.dtype}{list(leaf.shape)}")
-    if wrong:
-        raise DataError(f"the saved agent does not fit the configuration, {len(wrong)} differences: {'; '.join(wrong)}")
-    restored = [jnp.array(arrays[name], copy=True) for name in expected]
-    state: AgentState = jax.tree_util.tree_unflatten(structure, restored)
-    return state
-
-
-def _name(path: tuple[Any, ...]) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
 def actor_params(state: AgentState, config: SacConfig) -> dict[str, npt.NDArray[np.float32]]:
     """What `robot_rl.policies.gaussian.GaussianPolicy` needs, as flat float32 arrays.
 
@@ -191,14 +151,14 @@ def actor_params(state: AgentState, config: SacConfig) -> dict[str, npt.NDArray[
         config: its hyper-parameters.
 
     Returns:
-        ``actor/...`` and, with a gripper critic, ``gripper/...`` weights; ``normaliser/center`` and ``/scale``;
-        ``owned`` action indices; ``tanh`` (1 when the activation is tanh); ``log_std_range``; ``gripper_epsilon``.
+        As `robot_rl.agents.arrays.acting_params`.
     """
-    trees = {"actor": state.average_actor, "normaliser": state.normaliser, "owned": state.owned}
-    if state.gripper is not None:
-        trees["gripper"] = state.gripper
-        trees["gripper_epsilon"] = np.float32(config.gripper_epsilon)
-    trees["tanh"] = np.float32(config.activation == "tanh")
-    trees["log_std_range"] = np.array([config.log_std_min, config.log_std_max])
-    leaves, _ = jax.tree_util.tree_flatten_with_path(trees)
-    return {_name(path): np.array(leaf, np.float32) for path, leaf in leaves}
+    return acting_params(
+        state.average_actor,
+        state.normaliser,
+        state.owned,
+        tanh=config.activation == "tanh",
+        log_std_range=(config.log_std_min, config.log_std_max),
+        gripper=state.gripper,
+        gripper_epsilon=config.gripper_epsilon,
+    )

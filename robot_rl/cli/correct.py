@@ -50,7 +50,7 @@ class CorrectArguments:
 def run(argv: Sequence[str]) -> int:
     """Run the verb."""
     a: CorrectArguments = parse(CorrectArguments, argv, verb="correct", description=DESCRIPTION)
-    from robot_rl.hardware.devices import open_teleop
+    from robot_rl.hardware.devices import describe_teleop, open_teleop
     from robot_rl.runtime.attend.link import OperatorLink, attend
     from robot_rl.runtime.attend.place import find_actor
     from robot_rl.runtime.stop import stop_on_signals
@@ -60,6 +60,7 @@ def run(argv: Sequence[str]) -> int:
     if not is_name(name):
         raise ConfigError(f"--name is {name!r}, expected up to 64 letters, digits and _.-")
     path = find_actor(_run_id(a.run), a.actor or "")
+    print(describe_teleop(a.device))
     device = open_teleop(a.device, mode=a.mode)
     try:
         link = OperatorLink(path, name)
@@ -141,7 +142,8 @@ def describe(status: ActorStatus, mine: bool) -> str:
         return f"{status.operator} is in charge: wait until that session ends"
     who = "paused" if status.paused else "the arm follows you" if status.engaged else "the arm follows the policy"
     ended = f" · the last ended: {status.last_end}" if status.last_end else ""
-    return f"{who} · episode {status.episode} · step {status.env_steps:,}{ended}"
+    said = f" · {status.prompt or status.advice}" if status.prompt or status.advice else ""
+    return f"{who} · episode {status.episode} · step {status.env_steps:,}{ended}{said}"
 
 
 def _run_id(run: str | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -15,6 +15,10 @@ from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.errors import ConfigError, DataError, unknown_name
 from robot_rl.runtime.config import Option
 
+if TYPE_CHECKING:
+    from robot_rl.runtime.collector import Collector
+    from robot_rl.runtime.demos import DemoReport
+    from robot_rl.runtime.environment import Env
 USAGE = """\
 usage: robot-rl demos record TASK [--n 20] [--out DIR]   record demonstrations from the task's scripted expert
        robot-rl demos record TASK --device spacemouse    record yours
@@ -38,7 +42,8 @@ class RecordArguments:
         cell: where to demonstrate: sim for the simulation in this process, ros for the same as ROS 2 nodes in real
             time, another bundled cell, or the path of a cell's YAML. The expert must see there where the objects are.
         device: what you hold: spacemouse, gamepad, gamepad:/dev/input/js1, keyboard, or several joined by a plus sign;
-            None for the scripted expert.
+            console for the browser of a `robot-rl console` of this machine; None for the scripted expert.
+        cameras: names of those whose pictures are recorded, too.
         mode: of the device: hold takes over while it is moved or its button held; latch until the button is pressed
             again.
     """
@@ -50,6 +55,7 @@ class RecordArguments:
     task_options: dict[str, Option] = field(default_factory=dict)
     cell: str = IN_PROCESS
     device: str | None = None
+    cameras: tuple[str, ...] = ()
     mode: Literal["hold", "latch"] = "hold"
 
 
@@ -80,8 +86,7 @@ def _record(argv: Sequence[str]) -> int:
     if a.n < 1:
         raise ConfigError(f"--n is {a.n}, expected at least 1")
     from robot_rl.envs import make_env, make_expert
-    from robot_rl.hardware.devices import open_teleop
-    from robot_rl.runtime.demos import record_by_hand, record_demos
+    from robot_rl.runtime.demos import record_demos
     from robot_rl.runtime.paced import Paced
 
     folder = a.out if a.out is not None else Path("demos") / a.task
@@ -90,15 +95,45 @@ def _record(argv: Sequence[str]) -> int:
     common["on_episode"] = lambda kept, failed: print(f"\r{kept}/{a.n} recorded, {failed} failed", end="", flush=True)
     with ExitStack() as stack:
         if a.device is None:
-            env = stack.enter_context(closing(make_env(a.task, cell=a.cell, **options)))
+            env = stack.enter_context(closing(make_env(a.task, cell=a.cell, cameras=a.cameras, **options)))
             report = record_demos(env, lambda rng: make_expert(env, rng), **common)
         else:
-            device = stack.enter_context(closing(open_teleop(a.device, mode=a.mode)))
-            paced = stack.enter_context(closing(Paced(make_env(a.task, cell=a.cell, **options))))
-            report = record_by_hand(paced, device, **common)
+            from robot_rl.runtime.attend.recorder import CONSOLE
+
+            by_hand = _by_browser if a.device == CONSOLE else _by_device
+            made = make_env(a.task, cell=a.cell, cameras=a.cameras, **options)
+            report = by_hand(a, stack.enter_context(closing(Paced(made))), common)
     print()
     print(f"{report.kept} demonstrations, {report.steps} steps, {report.robot_s / 60:.1f} robot minutes: {folder}")
     return 0
+
+
+def _by_device(a: RecordArguments, env: Env, common: dict[str, Any]) -> DemoReport:
+    from robot_rl.hardware.devices import describe_teleop, open_teleop
+    from robot_rl.runtime.demos import record_by_hand
+
+    assert a.device is not None
+    print(describe_teleop(a.device))
+    with closing(open_teleop(a.device, mode=a.mode)) as device:
+        return record_by_hand(env, device, on_step=_Prompter().tell, **common)
+
+
+class _Prompter:
+    """Prints what a person is asked to do, once."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def tell(self, collector: Collector) -> None:
+        if collector.prompt and collector.prompt != self._said:
+            print(f"\r{collector.prompt}", flush=True)
+        self._said = collector.prompt
+
+
+def _by_browser(a: RecordArguments, env: Env, common: dict[str, Any]) -> DemoReport:
+    from robot_rl.runtime.attend.recorder import record_for_guests
+
+    return record_for_guests(env, **common)
 
 
 def _inspect(argv: Sequence[str]) -> int:

@@ -52,6 +52,10 @@ VERBS = {
     "correct": Verb(
         "robot_rl.cli.correct", "[RUN] [--device spacemouse]", "take over from a policy that is in training"
     ),
+    "console": Verb(
+        "robot_rl.cli.console", "[--folder runs]", "the operator's page: watch, take over, record, play back"
+    ),
+    "label": Verb("robot_rl.cli.label", "PATH [--success 12 15]", "say after the fact whether episodes were successes"),
     "data": Verb("robot_rl.cli.data", "list|validate|replay|... PATH", "look at, check, repair and exchange episodes"),
     "tasks": Verb("robot_rl.cli.tasks", "", "list the tasks and their options"),
     "cell": Verb(

@@ -45,14 +45,16 @@ def run(argv: Sequence[str]) -> int:
     """Run the verb."""
     a: TeleopArguments = parse(TeleopArguments, argv, verb="teleop")
     from robot_rl.envs import make_env
-    from robot_rl.hardware.devices import open_teleop
-    from robot_rl.runtime.collector import ActingConfig, Collector
+    from robot_rl.hardware.devices import describe_teleop, open_teleop
+    from robot_rl.runtime.acting import ActingConfig
+    from robot_rl.runtime.collector import Collector
     from robot_rl.runtime.demos import Still
     from robot_rl.runtime.operator import keep_open
     from robot_rl.runtime.paced import Paced
     from robot_rl.runtime.stop import stop_on_signals
 
     options: dict[str, Any] = dict(a.task_options)
+    print(describe_teleop(a.device))
     with ExitStack() as stack:
         device = stack.enter_context(closing(open_teleop(a.device, mode=a.mode)))
         env = make_env(a.task, cell=a.cell, **options)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -41,6 +44,7 @@ class TrainArguments:
         config: YAML file with any of the values below, nested as in a run's config.yaml.
         resume: run folder to go on with; its config.yaml takes the place of the defaults.
         accept_loss: resume although the run's log lacks steps that the checkpoint was made with.
+        console: serve the operator's page of these runs meanwhile, see `robot-rl console`.
         require_healthy: look at the cell first, as `robot-rl doctor CELL` does, and refuse if something is bad.
         train: the run.
     """
@@ -49,6 +53,7 @@ class TrainArguments:
     config: Path | None = None
     resume: Path | None = None
     accept_loss: bool = False
+    console: bool = False
     require_healthy: bool = False
     train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
@@ -60,7 +65,9 @@ def run(argv: Sequence[str]) -> int:
         _check_health(arguments.train)
     from robot_rl.runtime.train import train
 
-    result = train(arguments.train, resume=_resumed(arguments), accept_loss=arguments.accept_loss)
+    beside = _console(arguments.train.out_dir) if arguments.console else nullcontext()
+    with beside:
+        result = train(arguments.train, resume=_resumed(arguments), accept_loss=arguments.accept_loss)
     return 0 if result.finished else EXIT_INTERRUPTED
 
 
@@ -111,6 +118,17 @@ def _check_health(config: TrainConfig) -> None:
             "--require-healthy looks at a cell of this machine: give it to robot-rl act, where the cell is"
         )
     check_health(config, config.out_dir)
+
+
+@contextmanager
+def _console(folder: Path) -> Iterator[None]:
+    """A console in a process of its own, which Ctrl-C ends as it ends the training; it says itself where it is."""
+    process = subprocess.Popen([sys.executable, "-m", "robot_rl.cli", "console", "--folder", str(folder)])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _resumed(arguments: TrainArguments) -> RunFolder | None:

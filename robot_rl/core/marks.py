@@ -10,8 +10,12 @@ ABORT = "abort"
 """Begin anew: the episode ends as truncated and is kept."""
 DISCARD = "discard"
 """As `ABORT`, and the episode is not to be learnt from."""
+DISCARDED = "discarded"
+"""`StepRecord.stop_reason` of such an episode."""
 PAUSE = "pause"
 """Stand still; the next press goes on."""
 END = "end"
 """End the session after this episode's last good step."""
-MARKS = (SUCCESS, FAILURE, ABORT, DISCARD, PAUSE, END)
+READY = "ready"
+"""What the program asked a person to do is done: go on."""
+MARKS = (SUCCESS, FAILURE, ABORT, DISCARD, PAUSE, END, READY)

@@ -202,6 +202,8 @@ class Cell:
         reseed: told a non-negative seed before each reset of the world, by a cell that has randomness of its own.
         lockstep: the clock stands still between two calls of `Clock.sleep_until`, so that nothing is ever late; False
             where time passes by itself.
+        placed_by_person: nothing in the cell can move an object, so a person puts them where an episode may begin.
+        unseen: names of objects whose pose was written down and is not looked at.
     """
 
     arm: Arm
@@ -211,6 +213,8 @@ class Cell:
     cameras: dict[str, Camera] = field(default_factory=dict)
     reseed: Callable[[int], None] | None = None
     lockstep: bool = True
+    placed_by_person: bool = False
+    unseen: frozenset[str] = frozenset()
 
     def close(self) -> None:
         """Close every device."""

@@ -7,6 +7,7 @@ quaternions are unit and ordered xyzw; times are seconds of the cell's clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +56,23 @@ class GripperState:
     target_m: float
     max_width_m: float
     t_s: float
+
+
+@dataclass(frozen=True)
+class CellReadings:
+    """Everything known about a cell at one control tick; for people who watch, never for policies.
+
+    Attributes:
+        arm: reading of the arm.
+        gripper: reading of the gripper.
+        objects: `pose_base_object` ``[7]`` by name, as far as the cell knows it.
+        pose_base_target: where the tool was sent last ``[7]``.
+    """
+
+    arm: ArmState
+    gripper: GripperState
+    objects: Mapping[str, Array]
+    pose_base_target: Array
 
 
 @dataclass(frozen=True)

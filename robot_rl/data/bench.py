@@ -16,6 +16,7 @@ import numpy.typing as npt
 from robot_rl.core.specs import ACTION_SIZE, Part, StateSpec
 from robot_rl.core.transition import Observation, Source, StepRecord
 from robot_rl.data.replay import MixtureSampler, ReplayBuffer
+from robot_rl.data.rewards import STORED
 
 STATE_SIZE = 24
 EPISODE_STEPS = 100
@@ -38,6 +39,7 @@ def replay_bench(*, transitions: int = 100_000, image_frames: int = 3_000, round
     cameras = {"side": (128, 128, 3), "wrist": (128, 128, 3)}
     return [
         _row("states, 20 slices of 256", _filled(transitions, {}), utd=20, rounds=rounds),
+        _row("the same by recency", _filled(transitions, {}, half_life_steps=transitions / 5), utd=20, rounds=rounds),
         _row("two 128x128 cameras, 256", _filled(image_frames, cameras), utd=1, rounds=max(3, rounds // 4)),
     ]
 
@@ -72,8 +74,8 @@ def _row(case: str, buffer: ReplayBuffer, *, utd: int, rounds: int) -> dict[str,
 
 
 def _row_floats() -> int:
-    # state, action, four components, link
-    return STATE_SIZE + ACTION_SIZE + 4 + 1
+    # state, action, components, link
+    return STATE_SIZE + ACTION_SIZE + len(STORED) + 1
 
 
 def _floor(buffer: ReplayBuffer, size: int, rng: np.random.Generator) -> Callable[[], None]:
@@ -119,9 +121,12 @@ def _peer(buffer: ReplayBuffer) -> Peer:
     return peer
 
 
-def _filled(transitions: int, cameras: dict[str, tuple[int, int, int]]) -> ReplayBuffer:
+def _filled(
+    transitions: int, cameras: dict[str, tuple[int, int, int]], half_life_steps: float | None = None
+) -> ReplayBuffer:
     spec = StateSpec((Part("state", STATE_SIZE, ""),))
-    buffer = ReplayBuffer(spec, transitions + transitions // EPISODE_STEPS + 2, camera_shapes=cameras, pinned=0)
+    frames = transitions + transitions // EPISODE_STEPS + 2
+    buffer = ReplayBuffer(spec, frames, camera_shapes=cameras, pinned=0, half_life_steps=half_life_steps)
     rng = np.random.default_rng(1)
     images = {name: rng.integers(0, 255, shape).astype(np.uint8) for name, shape in cameras.items()}
     obs = [Observation(rng.normal(size=STATE_SIZE).astype(np.float32), images) for _ in range(EPISODE_STEPS + 1)]

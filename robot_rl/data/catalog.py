@@ -9,6 +9,7 @@ from pathlib import Path
 
 from robot_rl.core.errors import DataError
 from robot_rl.data.episode_log import PARTIAL, SUFFIX, Episode, read_episode
+from robot_rl.data.labels import RECORDED, read_labels
 
 RUN_FILE = "run.json"
 SPOOL = "spool"
@@ -29,7 +30,8 @@ class Entry:
         episode_id: as in its steps; empty when it has none.
         steps: complete ones.
         outcome: why it ended: ``success``, ``time_out``, the name of a fault; ``unfinished`` while it has no end.
-        success: the last step reported success.
+        success: the last step reported success, or a person said later that it was one.
+        label: what a person said later, see `robot_rl.data.labels`; empty for nothing.
         sources: steps by source, for example ``{"policy": 12, "operator": 3}``.
         interventions: steps under an operator's command.
         duration_s: on the robot, from the first action to the last observation.
@@ -47,6 +49,7 @@ class Entry:
     steps: int = 0
     outcome: str = UNFINISHED
     success: bool = False
+    label: str = ""
     sources: Mapping[str, int] = field(default_factory=dict)
     interventions: int = 0
     duration_s: float = 0.0
@@ -123,12 +126,19 @@ def describe_episode(episode: Episode) -> Entry:
         steps=len(records),
         outcome=(last.stop_reason or "ended") if last.last else UNFINISHED,
         success=episode.success,
+        label=label_of(episode.path, last.episode_id),
         sources=dict(Counter(r.source.name.lower() for r in records)),
         interventions=sum(r.intervention for r in records),
         duration_s=last.t_control_s,
         began_s=records[0].t_wall_s,
         ended_s=last.t_wall_s,
     )
+
+
+def label_of(path: Path, episode_id: str) -> str:
+    """What a person said later about an episode; empty for nothing, or after it was taken back."""
+    label = read_labels(path.parent).get(episode_id)
+    return "" if label is None or label.outcome == RECORDED else label.outcome
 
 
 def size_of(path: Path) -> int:

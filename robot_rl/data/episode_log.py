@@ -23,6 +23,7 @@ from robot_rl.core.errors import DataError
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.episode_meta import EpisodeMeta
 from robot_rl.data.episode_writer import PARTIAL, REWRITE, SUFFIX, EpisodeWriter, continue_episode
+from robot_rl.data.labels import label_records
 from robot_rl.data.mcap_scan import read_header, scan
 
 __all__ = [
@@ -63,16 +64,18 @@ class Episode:
         return bool(self.records) and self.records[-1].rewards.get("success", 0.0) > 0.5
 
 
-def read_episode(path: str | Path, *, strict: bool = True, images: bool = True) -> Episode:
+def read_episode(path: str | Path, *, strict: bool = True, images: bool = True, labels: bool = True) -> Episode:
     """Read an episode, checksums verified.
 
     Args:
         path: ``*.mcap`` or ``*.mcap.partial``; one that has got its final name meanwhile is read under that.
         strict: refuse a file that is not whole; otherwise return every complete step of it.
         images: decode the pictures; otherwise observations come without any.
+        labels: follow what people said about it later, see `robot_rl.data.labels`; otherwise as it was recorded.
 
     Raises:
-        DataError: the file is absent or no episode; or, with `strict`, is cut, damaged or of an unfinished episode.
+        DataError: the file is absent or no episode; or, with `strict`, is cut, damaged or of an unfinished episode; or
+            its labels cannot be read.
         StorageError: the disk does not give the file away.
     """
     where = Path(path)
@@ -92,7 +95,8 @@ def read_episode(path: str | Path, *, strict: bool = True, images: bool = True) 
             " be read with read_episode(path, strict=False) or made a whole episode with"
             " robot_rl.data.episode_log.recover(path)"
         )
-    return Episode(where, found.meta, tuple(records), complete, found.problem)
+    told = label_records(where, records) if labels else records
+    return Episode(where, found.meta, tuple(told), complete, found.problem)
 
 
 def read_meta(path: str | Path) -> EpisodeMeta:
@@ -123,7 +127,7 @@ def recover(path: str | Path, to: str | Path | None = None) -> Episode:
     source = Path(path)
     name = source.name.removesuffix(PARTIAL).removesuffix(SUFFIX)
     target = Path(to) if to is not None else source.with_name(f"{name}.recovered{SUFFIX}")
-    broken = read_episode(source, strict=False)
+    broken = read_episode(source, strict=False, labels=False)
     records = _end_here(source, broken.records)
     with EpisodeWriter(target, broken.meta) as writer:
         for record in records:

@@ -1,7 +1,7 @@
-"""Storage of single frames in slots, and the sets of slots that may be drawn.
+"""Storage of single frames in slots.
 
 An episode of T steps occupies T + 1 consecutive slots, the last of which holds its final observation. A slot is
-*linked* once the frame after it is known; only linked slots belong to the index sets.
+*linked* once the frame after it is known; only linked slots belong to the sets that are drawn from.
 """
 
 from __future__ import annotations
@@ -16,60 +16,11 @@ from robot_rl.core.errors import DataError, unknown_name
 from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Observation, StepRecord
 from robot_rl.core.types import Image
-from robot_rl.data.rewards import COMPONENTS, component_index, component_row
-from robot_rl.data.windows import BOOTSTRAPS, NO_LINK, TERMINATES, Slots
+from robot_rl.data.index_set import IndexSet, RecencySet
+from robot_rl.data.rewards import STORED, check_components, component_index, component_row
+from robot_rl.data.windows import BOOTSTRAPS, NO_LINK, TERMINATES
 
 NO_STEP = -1
-
-
-class IndexSet:
-    """Slots with insertion, removal and uniform draws in constant time each."""
-
-    def __init__(self, slots: int) -> None:
-        self._members = np.empty(slots, np.int64)
-        self._position = np.full(slots, -1, np.int64)
-        self._size = 0
-
-    def __len__(self) -> int:
-        """Number of members."""
-        return self._size
-
-    def __contains__(self, slot: int) -> bool:
-        """Whether the slot is a member."""
-        return bool(self._position[slot] >= 0)
-
-    @property
-    def members(self) -> Slots:
-        """The members in the order that draws refer to; a view."""
-        return self._members[: self._size]
-
-    def add(self, slot: int) -> None:
-        """Insert a slot; nothing happens if it is in."""
-        if slot not in self:
-            self._members[self._size] = slot
-            self._position[slot] = self._size
-            self._size += 1
-
-    def discard(self, slot: int) -> None:
-        """Remove a slot; nothing happens if it is not in."""
-        at = self._position[slot]
-        if at >= 0:
-            self._size -= 1
-            last = self._members[self._size]
-            self._members[at] = last
-            self._position[last] = at
-            self._position[slot] = -1
-
-    def draw(self, count: int | tuple[int, ...], rng: np.random.Generator) -> Slots:
-        """Uniform draws with replacement.
-
-        Raises:
-            DataError: the set is empty.
-        """
-        if not self._size:
-            raise DataError("nothing to draw from: the buffer holds no transition of this kind yet")
-        # several times faster than indexing, and the numbers drawn are in range
-        return np.take(self._members, rng.integers(self._size, size=count), mode="clip")
 
 
 class Frame(NamedTuple):
@@ -91,9 +42,11 @@ class FrameStore:
         slots: how many.
         state_size: values of a state row.
         camera_shapes: ``(H, W, 3)`` by camera name.
+        corrections_in_demos: steps under an operator's command belong to the demonstration share too.
+        half_life_steps: age at which an online step is drawn half as often as the newest; None draws uniformly.
 
     Raises:
-        DataError: so much memory cannot be had.
+        DataError: so much memory cannot be had, or the half-life is too short.
 
     Attributes:
         rows: ``float32[slots, n + 7 + components + 1]``, see `robot_rl.data.windows`.
@@ -101,13 +54,22 @@ class FrameStore:
         episode: number of the episode in each slot, -1 if never written.
         step: step index in each slot, -1 in final frames.
         online: linked slots of the robot's own experience.
-        demo: linked slots of demonstrations and of steps under an operator's command.
+        demo: linked slots of demonstrations and, unless they are left out, of steps under an operator's command.
     """
 
-    def __init__(self, slots: int, state_size: int, camera_shapes: Mapping[str, tuple[int, int, int]]) -> None:
+    def __init__(
+        self,
+        slots: int,
+        state_size: int,
+        camera_shapes: Mapping[str, tuple[int, int, int]],
+        *,
+        corrections_in_demos: bool = True,
+        half_life_steps: float | None = None,
+    ) -> None:
         self.state_size = state_size
+        self._corrections_in_demos = corrections_in_demos
         self._components = state_size + ACTION_SIZE
-        width = self._components + len(COMPONENTS) + 1
+        width = self._components + len(STORED) + 1
         try:
             self.rows = np.zeros((slots, width), np.float32)
             self.images: dict[str, Image] = {
@@ -118,7 +80,7 @@ class FrameStore:
             raise DataError(f"a replay of {slots} frames needs {total:.1f} GiB of memory: choose a smaller one") from e
         self.episode = np.full(slots, -1, np.int64)
         self.step = np.full(slots, NO_STEP, np.int64)
-        self.online = IndexSet(slots)
+        self.online = IndexSet(slots) if half_life_steps is None else RecencySet(slots, half_life_steps)
         self.demo = IndexSet(slots)
 
     def put(self, slot: int, frame: Frame, episode: int) -> bool:
@@ -154,8 +116,16 @@ class FrameStore:
         self.rows[slot, -1] = TERMINATES if record.terminated else BOOTSTRAPS
         if not pinned:
             self.online.add(slot)
-        if pinned or record.intervention:
+        if pinned or (record.intervention and self._corrections_in_demos):
             self.demo.add(slot)
+
+    def forget(self, episode: int) -> None:
+        """Let no step of an episode be drawn any more; its frames stay until they are overwritten."""
+        linked = (self.episode == episode) & (self.rows[:, -1] != NO_LINK)
+        for slot in np.flatnonzero(linked).tolist():
+            self.online.discard(slot)
+            self.demo.discard(slot)
+            self.rows[slot, -1] = NO_LINK
 
     def relabel(self, episode: int, component: str, values: npt.NDArray[np.float32]) -> None:
         """Replace one reward component of every stored step of an episode; `values` is indexed by step."""
@@ -170,7 +140,7 @@ def check_fits(record: StepRecord, state_size: int, camera_shapes: Mapping[str, 
         DataError: it is invalid, has an unknown reward component, or its state or images have another layout.
     """
     record.validate()
-    component_row(record.rewards)
+    check_components(record.rewards)
     where = f"step {record.step_index} of episode {record.episode_id!r}"
     for obs in (record.obs, record.final_obs):
         if obs is None:

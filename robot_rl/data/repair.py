@@ -58,7 +58,7 @@ def _repair(source: Path, target: Path) -> Repair:
     if target.exists():
         return Repair(source, None, 0, 0, f"{target} exists already and is not overwritten")
     try:
-        broken = read_episode(source, strict=False, images=False)
+        broken = read_episode(source, strict=False, images=False, labels=False)
         whole = recover(source, target)
     except DataError as e:
         return Repair(source, None, 0, 0, str(e))
@@ -72,6 +72,6 @@ def _repair(source: Path, target: Path) -> Repair:
 
 def _is_whole(path: Path) -> bool:
     try:
-        return read_episode(path, strict=False, images=False).complete
+        return read_episode(path, strict=False, images=False, labels=False).complete
     except DataError:
         return False

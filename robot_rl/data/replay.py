@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from robot_rl.core.errors import DataError, unknown_name
+from robot_rl.core.marks import DISCARDED
 from robot_rl.core.specs import StateSpec
 from robot_rl.core.transition import Batch, Source, StepRecord
 from robot_rl.core.types import Image
-from robot_rl.data.frames import Frame, FrameStore, IndexSet, Region, check_fits
+from robot_rl.data.frames import Frame, FrameStore, Region, check_fits
+from robot_rl.data.index_set import IndexSet
 from robot_rl.data.mixture import ImageBatch, MixtureSampler
 from robot_rl.data.rewards import RewardWeights, check_values, component_index
 from robot_rl.data.streams import Known, Open, Turns
@@ -37,6 +39,7 @@ class ReplayCounters:
         gaps: places where a step of an episode was missing; no window crosses them.
         overwritten: transitions that the ring has dropped.
         episodes: episodes seen.
+        discarded: of them, those that their operator discarded; nothing of them is kept.
     """
 
     added: int = 0
@@ -44,6 +47,7 @@ class ReplayCounters:
     gaps: int = 0
     overwritten: int = 0
     episodes: int = 0
+    discarded: int = 0
 
 
 class ReplayBuffer:
@@ -58,6 +62,9 @@ class ReplayBuffer:
         n_step: longest window, at least 1.
         weights: reward composition; may be replaced at any time and holds from the next draw on.
         max_staged: steps held back for several actors, see `robot_rl.data.streams`.
+        corrections_in_demos: draw steps under an operator's command among the demonstrations too.
+        half_life_steps: age at which a step is drawn half as often in the online share as the newest, in environment
+            steps, at least 1; None draws uniformly. Demonstrations do not age.
 
     Example:
         >>> buffer = ReplayBuffer(spec, 100_000)  # doctest: +SKIP
@@ -79,6 +86,8 @@ class ReplayBuffer:
         n_step: int = 1,
         weights: RewardWeights | None = None,
         max_staged: int = 1_000,
+        corrections_in_demos: bool = True,
+        half_life_steps: float | None = None,
     ) -> None:
         if capacity < 2 or pinned < 0 or n_step < 1 or not 0.0 <= gamma <= 1.0 or max_staged < 0:
             raise DataError(
@@ -90,7 +99,13 @@ class ReplayBuffer:
         self.camera_shapes = dict(camera_shapes or {})
         self.gamma, self.n_step = gamma, n_step
         self.weights = weights if weights is not None else RewardWeights()
-        self._store = FrameStore(capacity + pinned, state_spec.size, self.camera_shapes)
+        self._store = FrameStore(
+            capacity + pinned,
+            state_spec.size,
+            self.camera_shapes,
+            corrections_in_demos=corrections_in_demos,
+            half_life_steps=half_life_steps,
+        )
         self._ring = Region(self._store, 0, capacity, pinned=False)
         self._demos = Region(self._store, capacity, capacity + pinned, pinned=True)
         self._turns = Turns(self._write, max_staged)
@@ -105,7 +120,7 @@ class ReplayBuffer:
 
     @property
     def demo(self) -> IndexSet:
-        """Slots of the demonstration share: demonstrations, and online steps under an operator's command."""
+        """Slots of the demonstration share: demonstrations, and as a rule steps under an operator's command."""
         return self._store.demo
 
     @property
@@ -121,7 +136,8 @@ class ReplayBuffer:
         """Take the next step of an episode; it can be drawn as soon as the frame after it is known.
 
         Steps of one episode come in order; episodes may be interleaved. A step seen before is ignored. A missing step
-        leaves a gap that no window crosses.
+        leaves a gap that no window crosses. An episode that its operator discards is forgotten when its last step says
+        so; what was drawn of it before is not undone.
 
         Args:
             record: the step.
@@ -147,8 +163,11 @@ class ReplayBuffer:
         self._count(added=1, gaps=int(record.step_index != known.next_step))
         self._known[record.episode_id] = known
         known.next_step, known.ended = record.step_index + 1, record.last
-        episode.staged.append(record)
-        self._place(record.episode_id, episode)
+        if record.last and record.stop_reason == DISCARDED:
+            self._forget(record.episode_id, known)
+        else:
+            episode.staged.append(record)
+            self._place(record.episode_id, episode)
         return True
 
     def add_demos(self, episodes: Iterable[Sequence[StepRecord]]) -> int:
@@ -177,7 +196,7 @@ class ReplayBuffer:
 
         Args:
             episode_id: which episode.
-            component: name in `robot_rl.data.rewards.COMPONENTS`.
+            component: name in `robot_rl.data.rewards.STORED`.
             values: one finite value for every step seen so far ``[T]``; for steps the ring dropped they are ignored.
 
         Returns:
@@ -222,6 +241,12 @@ class ReplayBuffer:
             # mode "clip" writes straight into the output, "raise" would go through a copy; the slots are our own
             np.take(images, slots, axis=0, out=out[name].reshape(-1, *images.shape[1:]), mode="clip")
 
+    def _forget(self, episode_id: str, known: Known) -> None:
+        self._count(discarded=1)
+        self._held.pop(episode_id, None)
+        self._store.forget(known.number)
+        self._turns.abandon(episode_id)
+
     def _check_room(self, episode_id: str) -> None:
         others = sum(len(e.staged) + 1 for name, e in self._held.items() if name != episode_id)
         own = len(self._held[episode_id].staged) if episode_id in self._held else 0
@@ -254,8 +279,12 @@ class ReplayBuffer:
             episode.pending = None if record.last else record
         episode.staged = []
 
-    def _count(self, added: int = 0, duplicates: int = 0, gaps: int = 0) -> None:
+    def _count(self, added: int = 0, duplicates: int = 0, gaps: int = 0, discarded: int = 0) -> None:
         c = self._counters
         self._counters = dataclasses.replace(
-            c, added=c.added + added, duplicates=c.duplicates + duplicates, gaps=c.gaps + gaps
+            c,
+            added=c.added + added,
+            duplicates=c.duplicates + duplicates,
+            gaps=c.gaps + gaps,
+            discarded=c.discarded + discarded,
         )

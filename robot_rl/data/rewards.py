@@ -28,46 +28,64 @@ class RewardWeights:
         grasp_penalty: weight of the gripper toggle penalty, which is -1 per toggle. It enters `Batch.gripper_reward`
             only: in HIL-SERL (Luo et al. 2024, arXiv 2410.21845), whose 0.02 this is, the discrete gripper critic
             alone answers for it.
+        intervention_penalty: weight of the charge for steps before a take-over, see `robot_rl.data.takeovers`.
     """
 
     success: float = 1.0
     process: float = 1.0
     force_penalty: float = 1.0
     grasp_penalty: float = 0.02
+    intervention_penalty: float = 1.0
 
     def motion(self) -> Float32:
-        """Weights of `COMPONENTS` in `Batch.reward`: everything but the gripper's."""
-        return np.array([0.0 if n == GRIPPER_COMPONENT else getattr(self, n) for n in COMPONENTS], np.float32)
+        """Weights of `STORED` in `Batch.reward`: everything but the gripper's."""
+        return np.array([0.0 if n == GRIPPER_COMPONENT else getattr(self, n) for n in STORED], np.float32)
 
     def gripper(self) -> Float32:
-        """Weights of `COMPONENTS` in `Batch.gripper_reward`: the gripper's alone."""
-        return np.array([getattr(self, n) if n == GRIPPER_COMPONENT else 0.0 for n in COMPONENTS], np.float32)
+        """Weights of `STORED` in `Batch.gripper_reward`: the gripper's alone."""
+        return np.array([getattr(self, n) if n == GRIPPER_COMPONENT else 0.0 for n in STORED], np.float32)
 
-
-COMPONENTS = tuple(f.name for f in fields(RewardWeights))
-"""Component names in the order in which a replay row stores them."""
 
 GRIPPER_COMPONENT = "grasp_penalty"
+INTERVENTION_COMPONENT = "intervention_penalty"
+
+STORED = tuple(f.name for f in fields(RewardWeights))
+"""Component names in the order in which a replay row stores them."""
+
+COMPONENTS = tuple(name for name in STORED if name != INTERVENTION_COMPONENT)
+"""Those of them that a record may hold: what the environment or a reward model says of a step. The other is worked out
+from what came after the step, by whoever learns from it."""
+
+
+def check_components(rewards: Mapping[str, float]) -> None:
+    """Check that a record's components are among `COMPONENTS`.
+
+    Raises:
+        DataError: one is not; the message lists them.
+    """
+    for name in rewards:
+        if name not in COMPONENTS:
+            raise DataError(unknown_name("reward component", name, COMPONENTS))
 
 
 def component_index(name: str) -> int:
-    """Position of a component in `COMPONENTS`.
+    """Position of a component in `STORED`.
 
     Raises:
         DataError: there is no such component; the message lists them.
     """
-    if name not in COMPONENTS:
-        raise DataError(unknown_name("reward component", name, COMPONENTS))
-    return COMPONENTS.index(name)
+    if name not in STORED:
+        raise DataError(unknown_name("reward component", name, STORED))
+    return STORED.index(name)
 
 
 def component_row(rewards: Mapping[str, float]) -> Float32:
-    """Components as a row ``[len(COMPONENTS)]``; absent ones are zero.
+    """Components as a row ``[len(STORED)]``; absent ones are zero.
 
     Raises:
-        DataError: a component is not in `COMPONENTS`.
+        DataError: a component is not in `STORED`.
     """
-    row = np.zeros(len(COMPONENTS), np.float32)
+    row = np.zeros(len(STORED), np.float32)
     for name, value in rewards.items():
         row[component_index(name)] = value
     return row
@@ -75,7 +93,7 @@ def component_row(rewards: Mapping[str, float]) -> Float32:
 
 def step_rewards(records: Sequence[StepRecord], weights: RewardWeights) -> Float32:
     """Composed reward of each step ``[T]``, gripper terms left out."""
-    rows = np.array([component_row(r.rewards) for r in records], np.float32).reshape(-1, len(COMPONENTS))
+    rows = np.array([component_row(r.rewards) for r in records], np.float32).reshape(-1, len(STORED))
     return rows @ weights.motion()
 
 
@@ -86,7 +104,7 @@ def relabel_records(
 
     Args:
         records: steps of one episode.
-        component: name in `COMPONENTS`.
+        component: name in `STORED`.
         values: one finite value per step ``[T]``.
         reward_version: stamped on the new records.
 

@@ -17,7 +17,7 @@ from robot_rl.core.errors import DataError
 from robot_rl.core.specs import StateSpec
 from robot_rl.core.transition import Observation, Source, StepRecord
 from robot_rl.core.types import Float32, Image
-from robot_rl.data.rewards import COMPONENTS, component_index
+from robot_rl.data.rewards import COMPONENTS, check_components
 from robot_rl.data.ros_definitions import (
     FINAL_STATE,
     FINAL_STATE_TEXT,
@@ -80,8 +80,7 @@ class EpisodeMessages:
         Raises:
             DataError: an unknown reward component, or a value outside the range of its field.
         """
-        for name in record.rewards:
-            component_index(name)
+        check_components(record.rewards)
         message = self._new(
             STEP,
             self._header(stamp_ns(record.t_wall_s), ""),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from robot_rl.core.errors import ConfigError, DataError, StorageError
 from robot_rl.data.catalog import Entry
+from robot_rl.data.labels import LABELS_FILE
 
 THINNED_FILE = "thinned.json"
 
@@ -81,7 +82,7 @@ def choose(entries: Sequence[Entry], rule: Rule) -> Choice:
 
 
 def copy_chosen(choice: Choice, out: Path, rule: Rule) -> Path:
-    """Copy the kept files, with the folders they lie in below their common one, and say what was dropped.
+    """Copy the kept files and their labels, with the folders they lie in below their common one; list what was dropped.
 
     Args:
         choice: of `choose`.
@@ -111,6 +112,9 @@ def copy_chosen(choice: Choice, out: Path, rule: Rule) -> Path:
         for name in listing["kept"]:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, out / name)
+        for folder in {Path(name).parent for name in listing["kept"]}:
+            if (root / folder / LABELS_FILE).is_file():
+                shutil.copy2(root / folder / LABELS_FILE, out / folder / LABELS_FILE)
         (out / THINNED_FILE).write_text(json.dumps(listing, indent=1), encoding="utf-8")
     except OSError as e:
         raise StorageError(

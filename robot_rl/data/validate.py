@@ -77,7 +77,7 @@ def validate_file(path: Path) -> tuple[Entry, list[Finding]]:
         What it holds, and the findings in the order of `CHECKS`.
     """
     try:
-        episode = read_episode(path, strict=False)
+        episode = read_episode(path, strict=False, labels=False)
     except DataError as e:
         return Entry(path, size_of(path), problem=str(e)), [Finding(path, "error", "file", str(e))]
     faults = [fault for check in CHECKS for fault in check(episode)]

@@ -159,6 +159,7 @@ def _final_row(label: str, run: RunRecord) -> FinalRow:
     n, successes = (int(v) if math.isfinite(v := _number(row.get(k))) else 0 for k in ("n", "successes"))
     interval = wilson_interval(min(successes, n), n)
     steps, human, minutes = run.episodes.numbers("env_step"), run.human_min(), run.robot_min
+    demonstrated = run.demos.robot_s / 60.0
     return FinalRow(
         label,
         run.seed,
@@ -167,9 +168,9 @@ def _final_row(label: str, run: RunRecord) -> FinalRow:
         interval.low,
         interval.high,
         _number(row.get("mean_time_to_success_s")),
-        _last(steps),
-        _last(minutes),
-        _last(human),
+        _last(steps) if run.acts else 0.0,
+        _last(minutes) if run.acts else 0.0,
+        _last(human) if human.size else demonstrated if run.demos.episodes else math.nan,
         human_min_to_success(run),
     )
 

@@ -116,7 +116,7 @@ def _notes(runs: Mapping[str, Sequence[RunRecord]]) -> tuple[str, ...]:
                 notes.append(f"{where}: no evaluation, so it counts nothing in the table.")
             if run.meta.get("status") not in (None, "finished", "done", "completed"):
                 notes.append(f"{where}: the run's status is {run.meta['status']!r}.")
-            if not len(run.episodes):
+            if run.acts and not len(run.episodes):
                 notes.append(f"{where}: no finished training episode.")
             if run.demos.unreadable:
                 notes.append(f"{where}: {run.demos.unreadable} demonstration file(s) cannot be read and do not count.")

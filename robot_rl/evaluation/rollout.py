@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from robot_rl.core.errors import DataError
+from robot_rl.core.errors import DataError, DeviceError
 from robot_rl.core.protocols import Policy
 from robot_rl.core.specs import ActionSpec, StateSpec
 from robot_rl.core.types import Float32, Image
 from robot_rl.runtime.collector import BAD_OBSERVATION
+
+PREPARE_S = 300.0
+"""How long an evaluation waits until the objects lie where an episode may begin."""
+POLL_S = 0.1
 
 
 class TimedTask(Protocol):
@@ -55,6 +60,14 @@ class Env(Protocol):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode."""
+        ...
+
+    def wanted(self) -> str:
+        """What a person has to see to before the first step; empty when nothing is left."""
+        ...
+
+    def look(self) -> Any:
+        """What there is to see now, without a step."""
         ...
 
     def step(self, action: Float32) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -117,9 +130,13 @@ def play_episode(
 
     Raises:
         DataError: an observation in lock-step, the first of an episode, or an action is not finite; says where.
+        DeviceError: a person was wanted and did not come.
     """
     rng = np.random.default_rng(seed)
-    obs, info = env.reset(seed=seed)
+    # In lock-step the start is the seed's alone, also of a run whose own episodes begin where the last one ended.
+    obs, info = env.reset(seed=seed, options={"reset_by": "program"} if env.lockstep else None)
+    if env.wanted():
+        obs = prepared(env)
     total, step, success = 0.0, 0, False
     terminated = truncated = False
     if on_frame is not None:
@@ -145,6 +162,30 @@ def play_episode(
         if on_frame is not None:
             on_frame(env.render(), step, success)
     return EpisodeResult(seed, success, step, step / env.hz, total, str(info.get("stop_reason", "")))
+
+
+def prepared(env: Env, limit_s: float = PREPARE_S) -> Any:
+    """Ask for what is wanted on standard output and wait, the arm holding, until it is seen to be done.
+
+    Returns:
+        The observation after that.
+
+    Raises:
+        DeviceError: nothing was seen in time.
+    """
+    env.hold()
+    end_s, said = time.monotonic() + limit_s, ""
+    while wanted := env.wanted():
+        if wanted != said:
+            print(wanted, flush=True)
+        said = wanted
+        if time.monotonic() > end_s:
+            raise DeviceError(
+                f"this was not seen to be done in {limit_s:g} s: {wanted}. An evaluation has no operator's device: "
+                "without a detector of the objects give --task-options reset_by=program and put them in place"
+            )
+        time.sleep(POLL_S)
+    return env.look()
 
 
 def checked_state(obs: Mapping[str, Any], spec: StateSpec, seed: int, step: int) -> Float32:

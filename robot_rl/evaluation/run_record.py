@@ -113,6 +113,11 @@ class RunRecord:
         return tuple(f"{e.get('time', '?')}, step {e.get('env_step', '?')}: {e['text']}" for e in rows)
 
     @property
+    def acts(self) -> bool:
+        """Whether it takes environment steps at all: a policy may be cloned from demonstrations without any."""
+        return self.config.get("env_steps") != 0
+
+    @property
     def scripted_help(self) -> bool:
         """Whether a script stood in for the operator in some training episode."""
         return any("scripted" in source for source in self.episodes.text("source"))

@@ -16,50 +16,20 @@ import numpy as np
 
 from robot_rl.core.errors import DataError, DeviceError, SafetyFault
 from robot_rl.core.lateness import LatenessHistogram
-from robot_rl.core.marks import ABORT, END, PAUSE, SUCCESS
-from robot_rl.core.protocols import Policy, Teleop
+from robot_rl.core.marks import ABORT, END, PAUSE, READY, SUCCESS
+from robot_rl.core.protocols import Policy
 from robot_rl.core.specs import ACTION_SIZE
-from robot_rl.core.transition import Observation, Source, StepRecord
+from robot_rl.core.transition import Observation, StepRecord
 from robot_rl.core.types import TeleopState
+from robot_rl.hardware.takeover import LOST
+from robot_rl.runtime.acting import ActingConfig, TeleopFactory, make_record
 from robot_rl.runtime.environment import Env, read_observation
 from robot_rl.runtime.operator import POLL_S, Seat, action_of, judged
-from robot_rl.runtime.seeds import FIRST_ACTOR, Stream, stream_rng, stream_seed
+from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
 
 BAD_OBSERVATION = "bad_observation"
 INTERRUPTED = "interrupted"
 MAX_BAD_EPISODES = 3
-
-
-TeleopFactory = Callable[[np.random.Generator], Teleop]
-
-
-@dataclass(frozen=True)
-class ActingConfig:
-    """What distinguishes one use of the loop from another.
-
-    Attributes:
-        seed: of the run; initial states and policy noise follow from it, the episode's number and the actor alone.
-        episode_prefix: unique over all runs; an episode's id is ``<prefix>-<number>``.
-        random_steps: steps at the start of the run with uniformly random actions in the active dimensions.
-        policy_source: whose actions the policy's are: ``POLICY``, or ``DEMO`` for a scripted expert.
-        teleop_source: whose actions an engaged person's are; those of a program in a person's place are ``SCRIPTED``.
-        verdict_s: how long the arm holds after an episode without success, in case its operator is late to judge it.
-        wait_for_operator: the arm holds at the start of an episode until its operator takes over.
-        deterministic: act without exploration noise.
-        episode_stream: which family of initial states.
-        actor: which of a run's actors it is; each has initial states and noise of its own.
-    """
-
-    seed: int
-    episode_prefix: str
-    random_steps: int = 0
-    policy_source: Source = Source.POLICY
-    teleop_source: Source = Source.OPERATOR
-    verdict_s: float = 0.0
-    wait_for_operator: bool = False
-    deterministic: bool = False
-    episode_stream: Stream = Stream.EPISODE
-    actor: str = FIRST_ACTOR
 
 
 class _BadObservation(Exception):
@@ -73,6 +43,7 @@ class _Episode:
     obs: Observation
     rng: np.random.Generator
     t_seen_s: float
+    prompt: str = ""
     step_index: int = 0
     waited: bool = False
     pending: StepRecord | None = None
@@ -96,6 +67,8 @@ class Collector:
         last_problem: what was wrong with the last one.
         last_refusal: what a device said that refused the newest step's command, or empty.
         lateness: of the steps taken, where time does not stand still.
+        newest: the newest step, handed out or not; None before the first.
+        seen: the newest observation, pictures included; None before the first.
         paused: an operator wants the arm to stand still; `step` takes no steps until the next press.
         ended: an operator wants no more steps.
     """
@@ -117,6 +90,8 @@ class Collector:
         self.bad_episodes = 0
         self.last_problem = self.last_refusal = ""
         self.lateness = LatenessHistogram()
+        self.newest: StepRecord | None = None
+        self.seen: Observation | None = None
         self.paused = self.ended = False
         self._policy = policy
         self._make_teleop = make_teleop
@@ -130,6 +105,19 @@ class Collector:
     def between_episodes(self) -> bool:
         """Whether the next `step` starts a new episode."""
         return self._episode is None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no step of the running episode has been taken, or none is running."""
+        return self._episode is None or self._episode.step_index == 0
+
+    @property
+    def prompt(self) -> str:
+        """What a person is asked to do before the episode begins, and to mark `READY`; empty for nothing.
+
+        The arm holds meanwhile, and `step` takes no steps.
+        """
+        return "" if self._episode is None else self._episode.prompt
 
     @property
     def pending(self) -> StepRecord | None:
@@ -159,8 +147,10 @@ class Collector:
             if self._episode is None:
                 return []
         operator, marks = self._seat.read()
-        episode = self._episode
-        if marks or self.paused or self.ended or episode is None or self._must_wait(episode, operator):
+        prepared = self._prepared(ready=READY in marks)
+        episode, marks = self._episode, [mark for mark in marks if mark != READY]
+        wait = marks or not prepared or self.paused or self.ended
+        if wait or episode is None or self._must_wait(episode, operator):
             return self._obey(marks)
         try:
             if episode.waited:
@@ -172,6 +162,7 @@ class Collector:
         done = [episode.pending] if episode.pending is not None else []
         episode.obs, episode.step_index, episode.t_seen_s = obs_next, episode.step_index + 1, time.perf_counter()
         self.env_steps += 1
+        self.newest = record
         if record.last:
             if not record.rewards.get(SUCCESS):
                 record = self._wait_for_verdict(record, obs_next)
@@ -229,12 +220,31 @@ class Collector:
         return [record]
 
     def _must_wait(self, episode: _Episode, operator: TeleopState) -> bool:
-        if not self.config.wait_for_operator or operator.engaged or episode.step_index > 0:
+        """Whether nobody is there whom the arm could follow: before the first step, or lost in a take-over.
+
+        The standstill of an arm whose operator was lost is no correction, so no step is taken.
+        """
+        awaited = self.config.wait_for_operator and not operator.engaged and episode.step_index == 0
+        if not awaited and LOST not in operator.buttons:
             return False
         if not episode.waited:
             self.env.hold()
         episode.waited = True
         return True
+
+    def _prepared(self, *, ready: bool) -> bool:
+        """Whether nobody has to do anything before the first step; `ready` if an operator says that he has done it."""
+        episode = self._episode
+        if episode is None or not episode.prompt:
+            return True
+        try:
+            if ready:
+                self.env.confirm()
+            episode.prompt = self.env.wanted()
+        except (DataError, SafetyFault) as e:
+            self._count_bad(f"before the first step: {e}")
+            return False
+        return not episode.prompt
 
     def _wait_for_verdict(self, record: StepRecord, final_obs: Observation) -> StepRecord:
         if self.config.verdict_s <= 0.0 or self._seat.teleop is None:
@@ -258,12 +268,17 @@ class Collector:
         if self._make_teleop is not None:
             self._seat.take(self._make_teleop(stream_rng(c.seed, Stream.TELEOP, number, c.actor)))
         rng = stream_rng(c.seed, Stream.POLICY, number, c.actor)
-        return _Episode(f"{c.episode_prefix}-{number:06d}", number, obs, rng, time.perf_counter())
+        prompt = self.env.wanted()
+        if prompt:
+            self.env.hold()
+        name = f"{c.episode_prefix}-{number:06d}"
+        return _Episode(name, number, obs, rng, time.perf_counter(), prompt, waited=bool(prompt))
 
     def _see(self, call: Callable[[], tuple[Any, ...]]) -> tuple[Observation, tuple[Any, ...]]:
         try:
             result = call()
-            return read_observation(result[0], self.env.state_spec), result
+            self.seen = seen = read_observation(result[0], self.env.state_spec)
+            return (seen if self.config.keep_images else replace(seen, images={})), result
         except (DataError, SafetyFault) as e:
             raise _BadObservation(str(e)) from e
 
@@ -280,29 +295,20 @@ class Collector:
         self.last_refusal = str(info.get("problem", ""))
         if not self.env.lockstep:
             self.lateness = self.lateness.add(float(info["late_s"]), missed=bool(info["missed"]))
-        executed = np.clip(np.asarray(info.get("action_executed", action), np.float32), -1.0, 1.0)
-        source = self.config.policy_source
-        if operator.engaged:
-            source = Source.SCRIPTED if operator.stand_in else self.config.teleop_source
-        last = bool(terminated or truncated)
-        record = StepRecord(
+        record = make_record(
+            self.config,
+            operator,
+            obs=episode.obs,
+            obs_next=obs_next,
+            action=action,
+            proposal=proposal,
+            outcome=(bool(terminated), bool(truncated), info),
             episode_id=episode.id,
             step_index=episode.step_index,
-            obs=episode.obs,
-            action_executed=executed,
-            action_policy=executed if source is Source.DEMO else proposal,
-            rewards={k: float(v) for k, v in info["rewards"].items()},
-            terminated=bool(terminated),
-            truncated=bool(truncated),
-            stop_reason=str(info.get("stop_reason", "")) if last else "",
-            intervention=operator.engaged and source is not Source.DEMO,
-            source=source,
             policy_version=-1 if random else self._policy.version,
             task=self.env.task_id,
             t_wall_s=t_wall_s,
-            t_control_s=float(info["t_control_s"]),
             latency_ms=latency_ms,
-            final_obs=obs_next if last else None,
         )
         return record, obs_next
 

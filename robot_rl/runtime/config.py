@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.config import Range, check_ranges, to_dict
 from robot_rl.core.errors import ConfigError
 from robot_rl.core.imperfections import IMPERFECTIONS, Imperfections, env_options
+from robot_rl.runtime.advisor import AdvisorConfig
 
 Option = bool | int | float | str
 
@@ -79,7 +81,8 @@ class PaceConfig:
         random_steps: first environment steps with uniformly random actions instead of the policy's.
         slack: environment steps the floor may be undercut by before actors wait, at least 4.
         publish_every: update calls between two releases of parameters to the actor.
-        critic_warmup: update calls on demonstrations before the first environment step.
+        warmup_updates: update calls on demonstrations before the first environment step: of the critics alone, or of
+            the policy where it is cloned.
         max_policy_age_s: an actor whose parameters are older reports it, seconds.
         pause_when_stale: it then also finishes its episode and holds until fresh parameters arrive.
     """
@@ -91,9 +94,37 @@ class PaceConfig:
     random_steps: Annotated[int, Range(0)] = 0
     slack: Annotated[int, Range(4)] = 50
     publish_every: Annotated[int, Range(1)] = 10
-    critic_warmup: Annotated[int, Range(0)] = 0
+    warmup_updates: Annotated[int, Range(0)] = 0
     max_policy_age_s: Annotated[float, Range(0.1)] = 60.0
     pause_when_stale: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class InterventionConfig:
+    """What is made of steps in which an operator was in command, and of the policy's steps before them.
+
+    Sources: [HIL] Luo et al. 2024, arXiv 2410.21845, and its released code; [SERL] Luo et al. 2024, arXiv 2401.16013.
+
+    Attributes:
+        corrections_in: ``both`` draws operator steps in the demonstration share as well as with the rest of their
+            episode [HIL]; ``online`` only with the rest [SERL].
+        before_s: the policy's own steps in this time before each take-over are charged `before_reward` each, as soon as
+            the take-over is seen, seconds; 0 charges nothing. Work of 2026 that does so uses 1 to 2 s: a person takes
+            over because of what the policy did before, which a sparse reward does not say.
+        before_reward: charge of one such step, a reward component of its own that is not logged. Small beside the 1 of
+            success: 15 steps of -0.05 take about 0.6 off a return discounted by 0.97.
+        recency_half_life_steps: age in environment steps at which a step is drawn half as often in the online share as
+            the newest; None draws uniformly [HIL, SERL]. Demonstrations and the share that they are in do not age.
+    """
+
+    corrections_in: Literal["both", "online"] = "both"
+    before_s: Annotated[float, Range(0.0, 10.0)] = 0.0
+    before_reward: Annotated[float, Range(-1.0, 0.0)] = -0.05
+    recency_half_life_steps: Annotated[float | None, Range(1.0)] = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -112,12 +143,20 @@ class TrainConfig:
             machine of the actor. A simulated cell that does not run is started.
         imperfections: latency, loss and noise of the simulated devices, off by default; ``--imperfections franka`` is a
             preset. Those of another cell than ``sim`` are in its YAML.
+        advisor: when the operator is told to take over or to hand back, and how many minutes were agreed.
+        cameras: names of those whose pictures are shown to whoever watches the actor; they are not learnt from.
         seed: of everything random; two lock-step runs with the same seed are bit-identical.
-        env_steps: environment steps to train for (10 per second of robot time by default).
+        pair: id of a task that undoes this one, to train both on one robot that nobody resets; each has a run folder,
+            and ``env_steps`` is their mean. Pairs need ``lockstep`` and the cell ``sim``. Empty for none.
+        env_steps: environment steps to train for (10 per second of robot time by default); 0 leaves it at what
+            ``pace.warmup_updates`` make of the demonstrations.
         corrections: ``scripted`` lets the scripted stand-in for a person take over when progress stalls.
         lockstep: one deterministic process instead of an actor and a learner process.
+        algorithm: ``rlpd`` reinforces; ``bc`` clones demonstrations and operator steps alone, which with corrections is
+            HG-DAgger (Kelly et al. 2019, arXiv 1810.02890). It acts without exploring, and has no use for the rewards.
         demos: demonstrations to start from.
-        agent: the learning algorithm.
+        interventions: what is made of corrections.
+        agent: networks and hyper-parameters of the algorithm.
         pace: how acting and learning keep step.
         evaluation: what is evaluated, and when.
         capacity: frames the replay buffer holds besides the demonstrations.
@@ -134,12 +173,17 @@ class TrainConfig:
     task: str = "PickCube"
     task_options: dict[str, Option] = field(default_factory=dict)
     cell: str = IN_PROCESS
+    cameras: tuple[str, ...] = ()
+    advisor: AdvisorConfig = field(default_factory=AdvisorConfig)
     imperfections: Imperfections = field(default_factory=Imperfections)
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
-    env_steps: Annotated[int, Range(1)] = 10_000
+    pair: str = ""
+    env_steps: Annotated[int, Range(0)] = 10_000
     corrections: Literal["none", "scripted"] = "none"
     lockstep: bool = False
+    algorithm: Literal["rlpd", "bc"] = "rlpd"
     demos: DemoConfig = field(default_factory=DemoConfig)
+    interventions: InterventionConfig = field(default_factory=InterventionConfig)
     agent: SacConfig = field(default_factory=SacConfig)
     pace: PaceConfig = field(default_factory=PaceConfig)
     evaluation: EvalConfig = field(default_factory=EvalConfig)
@@ -156,15 +200,40 @@ class TrainConfig:
         """Check the ranges, and what only fits together.
 
         Raises:
-            ConfigError: a value is out of range, or targets would be clipped to less than a dense reward pays.
+            ConfigError: a value is out of range, targets would be clipped to less than the rewards come to, or the
+                algorithm would have nothing to learn from.
         """
         check_ranges(self)
+        self._check_algorithm()
+        self._check_takeover_range()
         if self.task_options.get("dense_reward") and self.agent.q_range is not None:
             raise ConfigError(
                 "dense_reward pays before success too: add --agent.q-range None, which stops clipping to [0, 1]"
             )
         if IMPERFECTIONS in self.task_options:
             raise ConfigError("imperfections is no option of the task: use --imperfections franka, or set its fields")
+
+    def _check_algorithm(self) -> None:
+        if self.env_steps == 0 and not (self.algorithm == "bc" and self.pace.warmup_updates):
+            raise ConfigError(
+                "env_steps is 0, so nothing would act: that is for --algorithm bc with --pace.warmup-updates above 0"
+            )
+        if self.algorithm == "bc" and self.interventions.corrections_in == "online":
+            raise ConfigError("--algorithm bc clones what operators do: leave interventions.corrections_in at both")
+
+    def _check_takeover_range(self) -> None:
+        """The most that a policy can be charged is the penalty at every step for ever."""
+        how, agent = self.interventions, self.agent
+        if self.algorithm == "bc" or how.before_s * how.before_reward == 0.0 or agent.q_range is None:
+            return
+        lowest = how.before_reward / (1.0 - agent.gamma) if agent.gamma < 1.0 else -math.inf
+        if agent.q_range[0] > 0.99 * lowest:
+            low, high = f"{lowest:.3g}", f"{agent.q_range[1]:g}"
+            wider = "None" if agent.gamma == 1.0 else f"{low} {high}"
+            raise ConfigError(
+                f"targets are clipped at {agent.q_range[0]:g}, where charges before take-overs would be lost: add "
+                f"--agent.q-range {wider}, which holds before_reward at every step for ever"
+            )
 
     @property
     def env_options(self) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Source, StepRecord
 from robot_rl.core.types import Float32
 from robot_rl.data.episode_log import EpisodeMeta
-from robot_rl.runtime.collector import ActingConfig, Collector
+from robot_rl.runtime.acting import ActingConfig
+from robot_rl.runtime.collector import Collector
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.episode_files import EpisodeSink, episode_files
 from robot_rl.runtime.operator import keep_open
@@ -140,6 +141,7 @@ def record_by_hand(
     folder: Path,
     task_options: Mapping[str, Any] | None = None,
     on_episode: Callable[[int, int], None] | None = None,
+    on_step: Callable[[Collector], None] | None = None,
 ) -> DemoReport:
     """Record `n` successful demonstrations of a person; what fails or is discarded is counted and thrown away.
 
@@ -154,6 +156,7 @@ def record_by_hand(
         folder: as in `record_demos`.
         task_options: as in `record_demos`.
         on_episode: called with (kept, failed) after each attempt.
+        on_step: called before each control step, and some times a second while the arm waits.
 
     Raises:
         DataError: the files cannot be written.
@@ -161,7 +164,7 @@ def record_by_hand(
     """
     acting = replace(_acting(seed), teleop_source=Source.DEMO, verdict_s=VERDICT_S, wait_for_operator=True)
     collector = Collector(env, Still(), acting, make_teleop=keep_open(teleop))
-    return _record(collector, n, folder, task_options or {}, on_episode)
+    return _record(collector, n, folder, task_options or {}, on_episode, on_step)
 
 
 def _acting(seed: int) -> ActingConfig:
@@ -179,13 +182,14 @@ def _record(
     folder: Path,
     task_options: Mapping[str, Any],
     on_episode: Callable[[int, int], None] | None,
+    on_step: Callable[[Collector], None] | None = None,
 ) -> DemoReport:
     env, acting = collector.env, collector.config
     first = max(episode_files(folder), default=-1) + 1
     meta = EpisodeMeta(env.task_id, env.state_spec, env.action_spec, run_id=acting.episode_prefix, seed=acting.seed)
     kept = failed = steps = 0
     while kept < n:
-        episode = _one_episode(collector)
+        episode = _one_episode(collector, on_step)
         if collector.ended:
             break
         if collector.paused and not episode:
@@ -202,11 +206,14 @@ def _record(
     return DemoReport(kept, failed, steps, collector.env_steps / env.hz)
 
 
-def _one_episode(collector: Collector) -> list[StepRecord]:
-    records = collector.step()
-    while not (collector.between_episodes or collector.ended):
+def _one_episode(collector: Collector, on_step: Callable[[Collector], None] | None) -> list[StepRecord]:
+    records: list[StepRecord] = []
+    while True:
+        if on_step is not None:
+            on_step(collector)
         records += collector.step()
-    return records
+        if collector.between_episodes or collector.ended:
+            return records
 
 
 def _write(folder: Path, number: int, records: list[StepRecord], meta: EpisodeMeta) -> None:

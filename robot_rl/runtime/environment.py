@@ -10,7 +10,7 @@ import numpy as np
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ActionSpec, StateSpec
 from robot_rl.core.transition import Observation
-from robot_rl.core.types import Float32
+from robot_rl.core.types import CellReadings, Float32
 
 
 class Env(Protocol):
@@ -46,8 +46,20 @@ class Env(Protocol):
         """Act for one control period."""
         ...
 
+    def wanted(self) -> str:
+        """What a person has to see to before the first step of an episode, as one sentence; empty for nothing."""
+        ...
+
+    def confirm(self) -> None:
+        """A person says that he has done what was `wanted`."""
+        ...
+
     def look(self) -> Any:
         """What there is to see now, without a step: after a wait the last observation may be old."""
+        ...
+
+    def readings(self) -> CellReadings | None:
+        """What is known about the cell since the last reset, step or look; None if it cannot be looked into."""
         ...
 
     def hold(self) -> None:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from robot_rl.core.errors import DeviceError
-from robot_rl.core.marks import ABORT, DISCARD, FAILURE, MARKS, SUCCESS
+from robot_rl.core.marks import ABORT, DISCARD, DISCARDED, FAILURE, MARKS, SUCCESS
 from robot_rl.core.protocols import Teleop
 from robot_rl.core.transition import Observation, StepRecord
 from robot_rl.core.types import Float32, TeleopState
 
 POLL_S = 0.01
-STOP_REASONS: Mapping[str, str] = {SUCCESS: "success", FAILURE: "failure", ABORT: "operator", DISCARD: "discarded"}
+STOP_REASONS: Mapping[str, str] = {SUCCESS: "success", FAILURE: "failure", ABORT: "operator", DISCARD: DISCARDED}
 """How an episode ends that an operator ended, by mark."""
 
 

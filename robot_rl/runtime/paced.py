@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from robot_rl.core.specs import ActionSpec, StateSpec
-from robot_rl.core.types import Float32
+from robot_rl.core.types import CellReadings, Float32
 from robot_rl.runtime.environment import Env
 
 
@@ -20,6 +20,7 @@ class Paced:
         env: closed with this one.
         now_s: a clock that does not run backwards.
         sleep: waits for so many seconds.
+        wanted: asked at each step; while it says no, steps take no longer than they need.
     """
 
     def __init__(
@@ -27,8 +28,10 @@ class Paced:
         env: Env,
         now_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        *,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._env, self._now_s, self._sleep = env, now_s, sleep
+        self._env, self._now_s, self._sleep, self._wanted = env, now_s, sleep, wanted
         self.hz = env.hz
         self._tick_s = now_s()
 
@@ -61,14 +64,26 @@ class Paced:
     def step(self, action: Float32) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Act for one control period, and wait until it is over."""
         answer = self._env.step(action)
-        if self._env.lockstep:
+        if self._env.lockstep and self._wanted():
             self._tick_s = max(self._tick_s + 1.0 / self.hz, self._now_s())
             self._sleep(max(self._tick_s - self._now_s(), 0.0))
         return answer
 
+    def wanted(self) -> str:
+        """What a person has to see to before the first step."""
+        return self._env.wanted()
+
+    def confirm(self) -> None:
+        """A person has done it."""
+        self._env.confirm()
+
     def look(self) -> Any:
         """What there is to see now."""
         return self._env.look()
+
+    def readings(self) -> CellReadings | None:
+        """What is known about the cell."""
+        return self._env.readings()
 
     def hold(self) -> None:
         """Stand still; the next step is not late."""

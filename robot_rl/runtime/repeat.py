@@ -23,6 +23,8 @@ from robot_rl.runtime.seeds import Stream, stream_seed
 RESET_SEED = "reset_seed"
 TASK_OPTIONS = "task_options"
 CELL = "cell"
+RESET_BY, LEFT_LYING = "reset_by", ("person", "nobody")
+"""The option that says who puts objects back, and the values with which the seed alone does not say where they lie."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,12 @@ class Repetition:
 
 
 def repeat_facts(reset_seed: int, task_options: Mapping[str, Any]) -> dict[str, str]:
-    """Header entries from which `read_repeat_facts` learns how the episode began: seed, options, imperfections."""
+    """Header entries from which `read_repeat_facts` learns how the episode began: seed, options, imperfections.
+
+    None where an episode begins with objects that a person or the episode before has left somewhere.
+    """
+    if task_options.get(RESET_BY) in LEFT_LYING:
+        return {}
     return {RESET_SEED: str(reset_seed), TASK_OPTIONS: json.dumps(dict(task_options), sort_keys=True)}
 
 
@@ -81,6 +88,8 @@ def training_facts(config: TrainConfig, actor: str) -> Callable[[int], dict[str,
     """
     if config.cell != IN_PROCESS:
         return lambda number: {CELL: config.cell}
+    if config.pair:
+        return lambda number: {}
     return lambda number: repeat_facts(stream_seed(config.seed, Stream.EPISODE, number, actor), config.env_options)
 
 

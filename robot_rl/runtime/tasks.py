@@ -13,7 +13,8 @@ from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.errors import ConfigError, StorageError
 from robot_rl.data.demos import episode_files, read_demos
 from robot_rl.data.episode_log import SUFFIX
-from robot_rl.runtime.collector import TeleopFactory
+from robot_rl.data.labels import LABELS_FILE
+from robot_rl.runtime.acting import TeleopFactory
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.demos import record_demos
 from robot_rl.runtime.environment import Env
@@ -34,7 +35,7 @@ def open_env(config: TrainConfig) -> Env:
     from robot_rl.envs import make_env
 
     cell_config(config)
-    return make_env(config.task, cell=config.cell, **config.env_options)
+    return make_env(config.task, cell=config.cell, cameras=config.cameras, **config.env_options)
 
 
 def open_simulation(config: TrainConfig) -> Env:
@@ -110,7 +111,11 @@ def gather_demos(config: TrainConfig, folder: Path, env: Env, note: Callable[[st
     wanted = config.demos
     if wanted.dir is not None:
         read_demos(wanted.dir, env.state_spec, config.task)
-        copied = sum(_copy(source, folder / source.name) for source in episode_files(wanted.dir))
+        sources = episode_files(wanted.dir)
+        labels = sources[0].parent / LABELS_FILE
+        if labels.is_file():
+            _copy(labels, folder / LABELS_FILE)
+        copied = sum(_copy(source, folder / source.name) for source in sources)
         if copied:
             note(f"copied {copied} demonstrations from {wanted.dir}")
         return

@@ -53,6 +53,11 @@ def train(
         RobotRlError: with a sentence for the user; the run folder keeps everything written so far.
     """
     check_modes(config, resume)
+    if config.pair:
+        from robot_rl.runtime.pair import train_pair
+
+        first, _, finished = train_pair(config, resume=resume, accept_loss=accept_loss)
+        return TrainResult(first, finished)
     env = open_simulation(config)
     progress = Progress(config.task, live=live)
     try:
@@ -66,7 +71,7 @@ def train(
         progress.close()
         env.close()
     if finished:
-        _conclude(config, run, progress)
+        conclude(config, run, progress)
     else:
         progress.note(f"stopped and saved; go on with: robot-rl train {config.task} --resume {run.path}")
     return TrainResult(run, finished)
@@ -80,6 +85,12 @@ def check_modes(config: TrainConfig, resume: RunFolder | None = None) -> None:
             resumed in the other mode.
     """
     _check_cell(config)
+    if config.pair:
+        from robot_rl.runtime.pair import check_pair
+
+        check_pair(config)
+    if config.lockstep and config.task_options.get("reset_by") == "person":
+        raise ConfigError("reset_by=person needs somebody who attends: leave out --lockstep, where nobody can")
     if config.lockstep and (config.actors != 1 or config.listen):
         raise ConfigError("--lockstep has one actor in its own process: leave out --actors and --listen")
     if not config.actors and not config.listen:
@@ -111,7 +122,8 @@ def _train_in(
         write_yaml(config, run.config_file)  # flags may have changed it
         run.update_info(status="running", end=None)
     progress.note(f"run folder: {run.path}")
-    progress.note(f"agent: {describe(config.agent)}; {config.target_utd:g} gradient steps per environment step")
+    agent = describe(config.agent, config.algorithm)
+    progress.note(f"agent: {agent}; {config.target_utd:g} gradient steps per environment step")
     if not list_checkpoints(run.checkpoints):
         gather_demos(config, run.demos, env, progress.note)
     from robot_rl.runtime.learner.resume import resume as resume_session
@@ -149,7 +161,7 @@ def _learn(session: Session, env: Env, stop: StopFlag) -> bool:
     return train_two_processes(session, stop)
 
 
-def _conclude(config: TrainConfig, run: RunFolder, progress: Progress) -> None:
+def conclude(config: TrainConfig, run: RunFolder, progress: Progress) -> None:
     """Evaluate, describe the data, report; a page that cannot be made does not spoil the run."""
     from robot_rl.data.card_page import write_card
     from robot_rl.evaluation.report import write_report

@@ -36,6 +36,7 @@ def test_a_wrong_value_names_the_field_and_what_is_allowed(field: str, value: ob
 def test_the_default_is_the_laptop_preset() -> None:
     assert PRESETS["laptop"] == SacConfig()
     assert describe(SacConfig()) == "2 critics of 256-256, minibatches of 128, 3-step returns"
+    assert describe(SacConfig(), "bc") == "cloned actor of 256-256, minibatches of 128"
     assert "10 critics of 64-64, a gripper critic" in describe(
         replace(SacConfig(), critics=10, hidden=(64, 64), gripper_critic=True)
     )

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robot_rl.core.errors import DataError
+from robot_rl.core.marks import DISCARDED
 from robot_rl.core.transition import Source, StepRecord
 from robot_rl.data.replay import ReplayBuffer, RewardWeights
 from tests.data.episodes import CAMERAS, SPEC, episode
-from tests.data.reference import Reference, check_everything, gather, identity
+from tests.data.reference import Reference, check_everything, gather, identity, number_of
 
 WEIGHTS = RewardWeights(success=2.0, process=0.5, force_penalty=1.5, grasp_penalty=3.0)
 BIG = 1000
@@ -273,3 +274,55 @@ def test_images_cost_what_they_weigh() -> None:
 def test_memory_that_cannot_be_had_is_one_sentence() -> None:
     with pytest.raises(DataError, match="needs .* GiB of memory"):
         ReplayBuffer(SPEC, 2**45)
+
+
+def discarded(number: int, steps: int, **options: object) -> list[StepRecord]:
+    """An episode that its operator discards with its last step."""
+    *records, last = episode(number, steps, **options)  # type: ignore[arg-type]
+    return [*records, replace(last, stop_reason=DISCARDED)]
+
+
+@given(interleaved(), st.integers(2, 30), st.integers(1, 3), st.integers(0, 8), st.sets(st.integers(0, 4)))
+def test_a_discarded_episode_is_never_drawn_again(
+    records: list[StepRecord], capacity: int, n_step: int, max_staged: int, unwanted: set[int]
+) -> None:
+    """Whoever shares the buffer with it, wherever its steps are, and whether it is a demonstration or not."""
+    buffer, reference = filled([], capacity, n_step=n_step, max_staged=max_staged)
+    gone: set[int] = set()
+    for record in records:
+        number = number_of(record)
+        if record.last and number in unwanted:
+            record = replace(record, stop_reason=DISCARDED)
+            gone.add(number)
+        assert buffer.add(record) == reference.add(record)
+        drawable = check_everything(buffer, reference)
+        assert not {n for n, _ in drawable} & gone
+    assert buffer.counters.discarded == len(gone)
+
+
+def test_discarding_takes_corrections_and_demonstrations_out_too() -> None:
+    buffer, _ = filled(discarded(0, 5, interventions=[1, 2]), n_step=2)
+    for record in discarded(1, 4, source=Source.DEMO):
+        buffer.add(record)
+    assert len(buffer) == len(buffer.online) == len(buffer.demo) == 0
+    assert buffer.counters.discarded == 2 and buffer.counters.added == 9
+    assert not buffer.add(discarded(0, 5)[4])
+    assert buffer.add(episode(2, 1)[0]) and len(buffer) == 1
+
+
+def test_corrections_may_be_left_out_of_the_demonstration_share() -> None:
+    buffer, _ = filled(episode(0, 6, interventions=[2, 3]), corrections_in_demos=False)
+    assert len(buffer.demo) == 0 and len(buffer.online) == 6
+
+
+@given(interleaved(), st.integers(2, 30), st.integers(0, 8))
+def test_recency_changes_how_often_and_not_what_is_drawn(
+    records: list[StepRecord], capacity: int, max_staged: int
+) -> None:
+    uniform, reference = filled(records, capacity, max_staged=max_staged)
+    recent, _ = filled(records, capacity, max_staged=max_staged, half_life_steps=3.0)
+    check_everything(recent, reference)
+    assert (recent.online.members == uniform.online.members).all()
+    assert (recent.demo.members == uniform.demo.members).all()
+    if len(recent.online):
+        assert set(recent.online.draw(50, np.random.default_rng(0))) <= set(recent.online.members)

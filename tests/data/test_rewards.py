@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from robot_rl.core.errors import DataError
 from robot_rl.data.rewards import (
     COMPONENTS,
+    STORED,
     RewardWeights,
+    check_components,
     component_row,
     episode_returns,
     infinite_horizon,
@@ -66,5 +68,12 @@ def test_relabelling_needs_a_finite_value_for_every_step(values: list[float]) ->
 
 def test_every_component_has_a_weight() -> None:
     assert (RewardWeights().motion() + RewardWeights().gripper() != 0).all()
-    assert len(RewardWeights().gripper()) == len(COMPONENTS)
-    assert np.flatnonzero(RewardWeights().motion() == 0).tolist() == [COMPONENTS.index("grasp_penalty")]
+    assert len(RewardWeights().gripper()) == len(STORED)
+    assert np.flatnonzero(RewardWeights().motion() == 0).tolist() == [STORED.index("grasp_penalty")]
+
+
+def test_only_what_the_environment_says_may_be_in_a_record() -> None:
+    assert set(STORED) - set(COMPONENTS) == {"intervention_penalty"}
+    check_components(dict.fromkeys(COMPONENTS, 0.0))
+    with pytest.raises(DataError, match="unknown reward component 'intervention_penalty'"):
+        check_components({"intervention_penalty": -1.0})

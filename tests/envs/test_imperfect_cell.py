@@ -76,7 +76,8 @@ def test_cameras_do_not_change_what_the_arm_does() -> None:
 
 
 def test_recorded_episodes_repeat_bit_for_bit_from_their_header(tmp_path: Path) -> None:
-    from robot_rl.runtime.collector import ActingConfig, Collector
+    from robot_rl.runtime.acting import ActingConfig
+    from robot_rl.runtime.collector import Collector
     from robot_rl.runtime.episode_files import EpisodeSink
 
     config = TrainConfig(task="Reach", imperfections=FRANKA, task_options={"episode_steps": 30})

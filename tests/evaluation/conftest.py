@@ -41,12 +41,21 @@ class LineEnv:
     holds: int = 0
     closed: bool = False
     resets: list[int] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    looks: int = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         assert seed is not None
         self.resets.append(seed)
         self.x, self.steps = (0.5 if seed % 2 == 0 else -9.0), 0
         return self._obs(), {"t_control_s": 0.0}
+
+    def wanted(self) -> str:
+        return self.requests.pop(0) if self.requests else ""
+
+    def look(self) -> Any:
+        self.looks += 1
+        return self._obs()
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.x += 0.1 * float(action[0])

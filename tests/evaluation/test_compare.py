@@ -10,12 +10,15 @@ import pytest
 from PIL import Image
 
 from robot_rl.core.errors import ConfigError, DataError
+from robot_rl.core.specs import ActionSpec
+from robot_rl.data.episode_log import EpisodeMeta, EpisodeWriter
 from robot_rl.evaluation.aggregate import aggregate, final_rows, human_min_to_success, series_of
 from robot_rl.evaluation.compare import compare
 from robot_rl.evaluation.figures import comparison_figure, plot_learning_curve, save_figure
 from robot_rl.evaluation.run_record import read_run
 from robot_rl.evaluation.stats import interquartile_mean, wilson_interval
-from tests.evaluation.conftest import make_run
+from tests.evaluation.conftest import SPEC, make_run
+from tests.runtime.fakes import stream
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +159,17 @@ def test_demonstrations_that_cannot_be_read_are_remarked_on(tmp_path: Path) -> N
     (run / "demos" / "000000.mcap").write_bytes(b"of another format")
     page = next(f for f in compare({"a": [run]}, tmp_path / "out", "A").files if f.suffix == ".md")
     assert "a, seed 0: 1 demonstration file(s) cannot be read and do not count." in page.read_text()
+
+
+def test_a_policy_cloned_without_acting_has_cost_its_demonstrations(tmp_path: Path) -> None:
+    cloned, other = make_run(tmp_path, episodes=0, evaluations=1), make_run(tmp_path, seed=1, evaluations=1)
+    config = cloned / "config.yaml"
+    config.write_text(config.read_text() + "env_steps: 0\n")
+    with EpisodeWriter(cloned / "demos" / "000000.mcap", EpisodeMeta("Point", SPEC, ActionSpec(0.1, 0.1))) as demo:
+        for record in stream([30], "demo-0"):
+            demo.append(record)
+    summary = compare({"cloned": [cloned], "other": [other]}, tmp_path / "out", "Cloned")
+    row = summary.rows[0]
+    assert (row.env_steps, row.robot_min, row.n) == (0.0, 0.0, 100)
+    assert row.human_min == pytest.approx(30 / 10 / 60)
+    assert not any("cloned" in note for note in summary.notes)

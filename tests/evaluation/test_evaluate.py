@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from robot_rl.core.errors import ConfigError, DataError
+from robot_rl.core.errors import ConfigError, DataError, DeviceError
 from robot_rl.evaluation.evaluate import EVALUATION_SEED, Evaluation, evaluate, evaluate_in
-from robot_rl.evaluation.rollout import EpisodeResult
+from robot_rl.evaluation.rollout import EpisodeResult, prepared
 from tests.evaluation.conftest import ForwardPolicy, LineEnv
 
 
@@ -84,3 +84,19 @@ def test_no_episodes_is_no_evaluation(line_env: LineEnv) -> None:
     for n, seed in ((0, 0), (1, -1)):
         with pytest.raises(ConfigError):
             evaluate(ForwardPolicy(), "Line", n=n, seed=seed)
+
+
+def test_an_evaluation_waits_for_the_object_and_says_what_is_wanted(
+    line_env: LineEnv, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line_env.lockstep, line_env.requests = False, ["put it there", "put it there", "put it there"]
+    result = evaluate(ForwardPolicy(), "Line", n=1, seed=0)
+    assert result.episodes[0].success
+    assert (line_env.looks, line_env.holds) == (1, 1)
+    assert capsys.readouterr().out == "put it there\n"
+
+
+def test_an_evaluation_does_not_wait_for_ever() -> None:
+    env = LineEnv(lockstep=False, requests=["put it there"] * 3)
+    with pytest.raises(DeviceError, match="put it there.*reset_by=program"):
+        prepared(env, limit_s=0.0)

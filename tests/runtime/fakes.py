@@ -43,7 +43,8 @@ class PointEnv:
         self.episode, self.seeds = -1, list[int | None]()
         self.actions = list[np.ndarray]()
         self.closed = False
-        self.holds = 0
+        self.holds = self.confirms = 0
+        self.request = ""
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.episode, self.steps = self.episode + 1, 0
@@ -70,8 +71,18 @@ class PointEnv:
         }
         return self._observe(), float(success), success, timeout, info
 
+    def wanted(self) -> str:
+        return self.request
+
+    def confirm(self) -> None:
+        self.confirms += 1
+        self.request = ""
+
     def look(self) -> dict[str, Any]:
         return self._observe()
+
+    def readings(self) -> None:
+        return None
 
     def hold(self) -> None:
         self.holds += 1

@@ -7,7 +7,8 @@ import pytest
 
 from robot_rl.core.errors import DeviceError, SafetyFault
 from robot_rl.core.transition import Source, StepRecord
-from robot_rl.runtime.collector import ActingConfig, Collector
+from robot_rl.runtime.acting import ActingConfig
+from robot_rl.runtime.collector import Collector
 from tests.runtime.fakes import Constant, Helper, PointEnv
 
 CONFIG = ActingConfig(seed=3, episode_prefix="run-a0", teleop_source=Source.SCRIPTED)

@@ -11,7 +11,9 @@ from robot_rl.core.errors import DeviceError
 from robot_rl.core.marks import ABORT, DISCARD, END, FAILURE, MARKS, PAUSE, SUCCESS
 from robot_rl.core.transition import Source, StepRecord
 from robot_rl.core.types import TeleopState
-from robot_rl.runtime.collector import ActingConfig, Collector
+from robot_rl.hardware.takeover import LOST
+from robot_rl.runtime.acting import ActingConfig
+from robot_rl.runtime.collector import Collector
 from robot_rl.runtime.operator import action_of, keep_open
 from tests.runtime.fakes import Constant, PointEnv
 
@@ -123,6 +125,16 @@ def test_without_a_verdict_in_time_the_episode_is_what_it_was() -> None:
     config = ActingConfig(seed=3, episode_prefix="r", verdict_s=0.05)
     records = play(collector(Presser(), limit=4, config=config), 4)
     assert (records[-1].truncated, records[-1].stop_reason) == (True, "time_out")
+
+
+def test_nothing_is_done_or_recorded_while_the_operator_of_a_take_over_is_lost() -> None:
+    device = Presser(set(), set(), {LOST}, {LOST}, {LOST}, set(), set(), engaged=True)
+    c = collector(device)
+    records = play(c, 5)
+    assert c.env_steps == 2 and c.env.holds == 1 and [r.step_index for r in records] == [0]
+    records += play(c, 2)
+    assert c.env_steps == 4 and [r.step_index for r in records] == [0, 1, 2]
+    assert len(play(collector(Presser(set(), set(), {LOST, ABORT}, engaged=True)), 3)) == 2, "it can still be ended"
 
 
 def test_a_device_that_is_kept_serves_every_episode() -> None:

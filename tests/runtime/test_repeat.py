@@ -11,7 +11,8 @@ import pytest
 from robot_rl.core.errors import DataError
 from robot_rl.core.transition import Observation, Source
 from robot_rl.data.episode_log import Episode, EpisodeMeta, read_episode
-from robot_rl.runtime.collector import ActingConfig, Collector
+from robot_rl.runtime.acting import ActingConfig
+from robot_rl.runtime.collector import Collector
 from robot_rl.runtime.demos import record_demos
 from robot_rl.runtime.episode_files import EpisodeSink
 from robot_rl.runtime.repeat import (
@@ -158,3 +159,11 @@ def test_the_simulated_cell_repeats_itself(tmp_path: Path, task: str) -> None:
             not np.array_equal(r.action_policy, r.action_executed) for r in episode.records if r.source is Source.POLICY
         )
     assert task == "Reach" or limited > 0, "limits were at work"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"task_options": {"reset_by": "person"}}, {"task_options": {"reset_by": "nobody"}}, {"pair": "Other"}]
+)
+def test_an_episode_that_begins_where_somebody_left_the_objects_does_not_claim_to_repeat(changes: dict) -> None:  # type: ignore[type-arg]
+    assert training_facts(tiny_config(**changes), "a0")(3) == {}
+    assert training_facts(tiny_config(task_options={"reset_by": "program"}), "a0")(3) != {}

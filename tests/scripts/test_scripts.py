@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from robot_rl.cli.train import read_arguments
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
 
@@ -102,9 +104,34 @@ def test_study_runs_every_seed_once_and_compares_what_finished(tmp_path: Path, d
     assert all("--seed 1" in t for t in again)
 
 
+def test_the_study_of_corrections_trains_six_conditions_and_compares_them_twice(
+    tmp_path: Path, doubles: dict[str, str]
+) -> None:
+    command = (str(SCRIPTS / "corrections.sh"), str(tmp_path / "runs"))
+    done = run(*command, **doubles, SEEDS="0 1")
+    assert done.returncode == 0, done.stderr
+    trained = noted(doubles, "train")
+    assert len(trained) == len(set(trained)) == 12
+    assert all("PegInsert" in t and "clearance_mm=0.2" in t and "--lockstep" in t for t in trained)
+    assert sum("--algorithm bc" in t for t in trained) == 4
+    baselines, options = noted(doubles, "compare")
+    assert baselines.count("_seed") == 8 and options.count("_seed") == 6
+
+
+def test_every_condition_is_one_that_can_be_trained() -> None:
+    """What does not fit together must not be found out hours into the study."""
+    lines = (SCRIPTS / "corrections.sh").read_text().splitlines()
+    (task,) = (line.split("'")[1].split() for line in lines if line.startswith("task="))
+    conditions = [line.split() for line in lines if " $task " in line]
+    assert len(conditions) == 6
+    for _, _, *flags in conditions:
+        config = read_arguments([*task, *flags]).train
+        assert config.task == "PegInsert" and config.task_options == {"clearance_mm": 0.2}
+
+
 def test_every_flag_used_is_one_of_the_command() -> None:
     """A flag renamed in the program must not be found out hours into the study."""
-    text = "".join((SCRIPTS / name).read_text() for name in ("demo.sh", "results.sh"))
+    text = "".join((SCRIPTS / name).read_text() for name in ("demo.sh", "results.sh", "study.sh", "corrections.sh"))
     used = set(re.findall(r" (--[a-z][a-z.-]+)", text)) - {"--process-slot-var"}  # of xargs
     known = ""
     for verb in ("train", "compare"):

@@ -69,7 +69,9 @@ def open_ros_cell(
         _wait_for(missing, config, timeout_s)
         undo.pop_all()
     shown: dict[str, Camera] = {**pictures}
-    return Cell(arm, gripper, clock, world, shown, lockstep=False)
+    by_person = config.world.provider == "fixed"
+    unseen = frozenset(config.world.objects) if by_person else frozenset[str]()
+    return Cell(arm, gripper, clock, world, shown, lockstep=False, placed_by_person=by_person, unseen=unseen)
 
 
 def _wait_for(missing: Callable[[], list[str]], config: CellConfig, timeout_s: float) -> None:

@@ -13,13 +13,17 @@ from robot_rl.core.transition import StepRecord
 from robot_rl.data.codec import pack_record
 from robot_rl.data.episode_log import EpisodeMeta
 from robot_rl.policies.gaussian import GaussianPolicy
+from robot_rl.runtime.acting import ActingConfig
 from robot_rl.runtime.actor.spool import Spool
+from robot_rl.runtime.advisor import Advisor
 from robot_rl.runtime.attend.messages import ActorStatus
 from robot_rl.runtime.attend.seat import Attended
-from robot_rl.runtime.collector import ActingConfig, Collector
+from robot_rl.runtime.attend.tell import Teller
+from robot_rl.runtime.collector import Collector
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.episode_files import EpisodeSink
+from robot_rl.runtime.paced import Paced
 from robot_rl.runtime.repeat import training_facts
 from robot_rl.runtime.stop import StopFlag
 from robot_rl.runtime.tasks import teleop_factory
@@ -56,7 +60,7 @@ class Actor:
         *,
         patience_s: float = math.inf,
     ) -> None:
-        self._name, self._run_id, self._config, self._env = name, run_id, config, env
+        self._name, self._run_id, self._config = name, run_id, config
         self._link, self._spool, self._patience_s = link, spool, patience_s
         meta = EpisodeMeta(env.task_id, env.state_spec, env.action_spec, run_id=run_id, seed=config.seed)
         spool.write_to(EpisodeSink(spool.folder, meta, training_facts(config, name)))
@@ -68,6 +72,10 @@ class Actor:
         self._objection, self._objection_s = "", -math.inf
         self._last_end = ""
         self._attended = Attended(run_id, name, teleop_factory(config, env))
+        self._teller = Teller(self._attended)
+        self._advisor = Advisor(env.state_spec, env.hz, config.advisor)
+        # A simulation that runs faster than life slows down to it for as long as a person attends.
+        self._env = Paced(env, wanted=lambda: bool(self._attended.operator))
         if self._attended.problem:
             print(f"nobody can take over: {self._attended.problem}", flush=True)
 
@@ -88,7 +96,7 @@ class Actor:
     def _act(self, collector: Collector, stop: StopFlag) -> None:
         try:
             while not (stop.requested or self._status().stop):
-                self._tell_operators(collector)
+                self._tell_guests(collector)
                 self._adopt(collector)
                 if self._must_hold(collector):
                     self._stand_still(collector)
@@ -124,6 +132,7 @@ class Actor:
             f"{self._run_id}-{self._name}",
             config.pace.random_steps,
             actor=self._name,
+            keep_images=False,
         )
         return Collector(
             self._env,
@@ -199,19 +208,26 @@ class Actor:
         if collector.last_refusal:
             print(f"the episode was ended by a device: {collector.last_refusal}", flush=True)
 
-    def _tell_operators(self, collector: Collector) -> None:
-        self._attended.tell(
-            ActorStatus(
-                paused=collector.paused,
-                episode=collector.next_episode,
-                env_steps=collector.env_steps,
-                last_end=self._last_end,
-            )
+    def _tell_guests(self, collector: Collector) -> None:
+        link, config, advisor = self._link.status, self._config, self._advisor
+        status = ActorStatus(
+            advice=advisor.advice.text,
+            human_s=advisor.human_s,
+            budget_s=None if math.isinf(advisor.budget_left_s) else advisor.budget_left_s,
+            share=advisor.share,
+            last_end=self._last_end,
+            task=config.task,
+            task_options=config.task_options,
+            policy_age_s=link.policy_age_s,
+            health=link.health,
+            lag_s=link.lag_s,
         )
+        self._teller.tell(collector, status)
 
     def _deliver(self, records: list[StepRecord]) -> None:
         for record in records:
             self._last_end = record.stop_reason or self._last_end
+            self._advisor.see(record)
             self._spool.append(record)
             self._link.offer(place_of(record), pack_record(record))
 

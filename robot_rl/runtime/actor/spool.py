@@ -228,7 +228,7 @@ class Spool:
             if not path.exists():
                 continue
             try:
-                episode = read_episode(path, strict=False, images=images)
+                episode = read_episode(path, strict=False, images=images, labels=False)
             except NoHeader:
                 return ()
             except DataError as e:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,10 +12,12 @@ import zmq
 
 from robot_rl.core.errors import DeviceError
 from robot_rl.core.types import TeleopState
-from robot_rl.runtime.attend.messages import ActorStatus, pack_leave, pack_state, read_status
+from robot_rl.runtime.attend.messages import ActorStatus, kind_of, pack_leave, pack_state, pack_watch, read_status
+from robot_rl.runtime.attend.view import VIEW, View, read_view
 
 RATE_HZ = 50.0
 SILENT_S = 5.0
+ASK_EVERY_S = 1.0
 
 
 class OperatorLink:
@@ -65,6 +68,64 @@ class OperatorLink:
         """Leave: the arm is the policy's again. May be called twice."""
         if not self._socket.closed:
             with suppress(zmq.ZMQError):  # nobody is there who could be told
+                self._socket.send(pack_leave(self._name), zmq.NOBLOCK)
+            self._socket.close()
+            self._context.term()
+
+
+class WatchLink:
+    """Watches an actor. Used by one thread.
+
+    Args:
+        path: the actor's socket.
+        name: of the guest.
+        pictures: show those of the cameras, too.
+    """
+
+    def __init__(self, path: Path, name: str, *, pictures: bool = True) -> None:
+        self._name, self._pictures = name, pictures
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 200)
+        self._socket.setsockopt(zmq.RCVHWM, 20)
+        self._socket.connect(f"ipc://{path}")
+        self._asked_s = -math.inf
+        self.heard_s = time.monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        """How long nothing has been heard."""
+        return time.monotonic() - self.heard_s
+
+    def receive(self, timeout_s: float) -> tuple[ActorStatus | None, View | None]:
+        """The newest status and view that have come since the last time.
+
+        Args:
+            timeout_s: how long to wait for the first.
+
+        Raises:
+            DataError: the actor is of another version.
+        """
+        if time.monotonic() - self._asked_s > ASK_EVERY_S:
+            self._asked_s = time.monotonic()
+            with suppress(zmq.Again):
+                self._socket.send(pack_watch(self._name, pictures=self._pictures), zmq.NOBLOCK)
+        status: ActorStatus | None = None
+        view: View | None = None
+        wait_ms = round(1e3 * timeout_s)
+        while self._socket.poll(wait_ms):
+            frames, wait_ms = self._socket.recv_multipart(), 0
+            self.heard_s = time.monotonic()
+            if kind_of(frames[0]) == VIEW:
+                view = read_view(frames)
+            else:
+                status = read_status(frames[0])
+        return status, view
+
+    def close(self) -> None:
+        """Leave. May be called twice."""
+        if not self._socket.closed:
+            with suppress(zmq.ZMQError):
                 self._socket.send(pack_leave(self._name), zmq.NOBLOCK)
             self._socket.close()
             self._context.term()

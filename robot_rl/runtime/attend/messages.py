@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.types import TeleopState
+from robot_rl.runtime.config import Option
 from robot_rl.runtime.transport.fields import Fields, pack_header
+from robot_rl.runtime.transport.health import LearnerHealth, read_health
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_BUTTONS = 32
-STATE, LEAVE, STATUS = "operator_state", "operator_leaves", "actor_status"
+MAX_PROMPT = 1000
+STATE, LEAVE, WATCH, STATUS = "operator_state", "operator_leaves", "guest_watches", "actor_status"
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,15 @@ class Heard:
 
     Attributes:
         name: who it is.
-        state: of the device; None if the operator leaves.
+        state: of the device; None if there is no device.
+        watches: only wants to see.
+        pictures: wants to see those of the cameras, too.
     """
 
     name: str
     state: TeleopState | None
+    watches: bool = False
+    pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,20 @@ class ActorStatus:
         episode: number of the running or next episode.
         env_steps: of the run, as far as the actor knows.
         last_end: how the newest ended episode ended.
+        progress: of a recording, for people.
+        prompt: what it asks a person to do, or empty.
+        lost: the operator's device or connection was lost in the middle of a take-over: the arm holds.
+        task: id of what it does.
+        task_options: of the task.
+        advice: what its advisor says to the operator, or empty.
+        human_s: time for which an operator has been in command since the actor started.
+        budget_s: time of the agreed one that is left; None without a budget.
+        share: part of the steps of the last episodes that were an operator's.
+        policy_age_s: how long ago its learner confirmed that it acts with the newest parameters.
+        late_p99_ms: how long after its tick 99 of 100 steps woke up at most; None where time stands still in between.
+        missed: steps that were commanded too late for their tick.
+        health: of its learner; None for an actor without one.
+        lag_s: how far the learner is behind it.
     """
 
     operator: str = ""
@@ -48,6 +70,20 @@ class ActorStatus:
     episode: int = 0
     env_steps: int = 0
     last_end: str = ""
+    progress: str = ""
+    prompt: str = ""
+    lost: bool = False
+    task: str = ""
+    task_options: Mapping[str, Option] = field(default_factory=dict)
+    advice: str = ""
+    human_s: float = 0.0
+    budget_s: float | None = None
+    share: float = 0.0
+    policy_age_s: float = 0.0
+    late_p99_ms: float | None = None
+    missed: int = 0
+    health: LearnerHealth | None = None
+    lag_s: float = 0.0
 
 
 def pack_state(name: str, state: TeleopState) -> bytes:
@@ -69,8 +105,13 @@ def pack_leave(name: str) -> bytes:
     return pack_header(SCHEMA, LEAVE, name=name)
 
 
+def pack_watch(name: str, *, pictures: bool) -> bytes:
+    """Somebody wants to see; to be said again before `robot_rl.runtime.attend.post.FREE_AFTER_S` have passed."""
+    return pack_header(SCHEMA, WATCH, name=name, pictures=pictures)
+
+
 def read_heard(data: bytes) -> Heard:
-    """The inverse of both.
+    """The inverse of the three.
 
     Raises:
         DataError: it is something else, or of another schema.
@@ -80,15 +121,19 @@ def read_heard(data: bytes) -> Heard:
         heard = Heard(fields.name("name"), None)
     elif kind == STATE:
         heard = Heard(fields.name("name"), _state(fields))
+    elif kind == WATCH:
+        heard = Heard(fields.name("name"), None, watches=True, pictures=fields.take("pictures", bool))
     else:
-        raise DataError(f"a message of kind {kind!r}, expected {STATE} or {LEAVE}")
+        raise DataError(f"a message of kind {kind!r}, expected {STATE}, {LEAVE} or {WATCH}")
     fields.finish(kind)
     return heard
 
 
 def pack_status(status: ActorStatus) -> bytes:
     """What the actor says."""
-    return pack_header(SCHEMA, STATUS, **vars(status))
+    health = None if status.health is None else vars(status.health)
+    options = dict(status.task_options)
+    return pack_header(SCHEMA, STATUS, **{**vars(status), "task_options": options, "health": health})
 
 
 def read_status(data: bytes) -> ActorStatus:
@@ -97,9 +142,7 @@ def read_status(data: bytes) -> ActorStatus:
     Raises:
         DataError: it is something else, or of another schema.
     """
-    fields, kind = _open(data)
-    if kind != STATUS:
-        raise DataError(f"a message of kind {kind!r}, expected {STATUS}")
+    fields = open_message(data, STATUS)
     status = ActorStatus(
         fields.name("operator", empty=True),
         fields.take("engaged", bool),
@@ -107,9 +150,44 @@ def read_status(data: bytes) -> ActorStatus:
         fields.count("episode"),
         fields.count("env_steps"),
         fields.text("last_end"),
+        fields.text("progress"),
+        fields.text("prompt", MAX_PROMPT),
+        fields.take("lost", bool),
+        fields.text("task"),
+        _options(fields.take("task_options", dict)),
+        fields.text("advice", MAX_PROMPT),
+        fields.seconds("human_s"),
+        None if fields.missing("budget_s") else fields.seconds("budget_s"),
+        fields.seconds("share"),
+        fields.seconds("policy_age_s"),
+        None if fields.missing("late_p99_ms") else fields.seconds("late_p99_ms"),
+        fields.count("missed"),
+        read_health(fields, "health"),
+        fields.seconds("lag_s"),
     )
-    fields.finish(kind)
+    fields.finish(STATUS)
     return status
+
+
+def kind_of(data: bytes) -> str:
+    """What a message is.
+
+    Raises:
+        DataError: it is none, or of another schema.
+    """
+    return _open(data)[1]
+
+
+def open_message(data: bytes, expected: str) -> Fields:
+    """The fields of a message of this kind.
+
+    Raises:
+        DataError: it is something else, or of another schema.
+    """
+    fields, kind = _open(data)
+    if kind != expected:
+        raise DataError(f"a message of kind {kind!r}, expected {expected}")
+    return fields
 
 
 def _open(data: bytes) -> tuple[Fields, str]:
@@ -119,6 +197,12 @@ def _open(data: bytes) -> tuple[Fields, str]:
         raise DataError(f"a message of schema {schema}, expected {SCHEMA}: use one version of robot_rl at both ends")
     kind: str = fields.take("kind", str)
     return fields, kind
+
+
+def _options(values: dict[str, object]) -> dict[str, Option]:
+    if not all(isinstance(value, Option) for value in values.values()):
+        raise DataError("options of a task that are not plain values")
+    return {name: value for name, value in values.items() if isinstance(value, Option)}
 
 
 def _state(fields: Fields) -> TeleopState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from robot_rl.core.errors import ConfigError, StorageError
 
@@ -43,6 +44,31 @@ def socket_of(run_id: str, actor: str) -> Path:
     return path
 
 
+class Meeting(NamedTuple):
+    """Where an actor can be met.
+
+    Attributes:
+        run_id: of its run.
+        actor: its name.
+        path: of its socket.
+    """
+
+    run_id: str
+    actor: str
+    path: Path
+
+
+def meetings() -> list[Meeting]:
+    """Every socket of this user on this machine; whoever was killed has left his.
+
+    Raises:
+        StorageError: as `meeting_folder`.
+    """
+    there = sorted(path for path in meeting_folder().glob(f"*{SUFFIX}") if path.is_socket())
+    names = [path.name.removesuffix(SUFFIX).rpartition("+") for path in there]
+    return [Meeting(run, actor, path) for (run, _, actor), path in zip(names, there, strict=True) if actor]
+
+
 def find_actor(run_id: str, actor: str = "") -> Path:
     """Socket of a running actor.
 
@@ -53,17 +79,12 @@ def find_actor(run_id: str, actor: str = "") -> Path:
     Raises:
         ConfigError: there is none, or more than one; says which there are.
     """
-    there = sorted(path for path in meeting_folder().glob(f"*{SUFFIX}") if path.is_socket())
-    found = [p for p in there if _fits(p, run_id, actor)]
+    there = meetings()
+    found = [m for m in there if run_id in ("", m.run_id) and actor in ("", m.actor)]
     if len(found) == 1:
-        return found[0]
+        return found[0].path
     wanted = f"{actor or 'any actor'} of {run_id or 'any run'}"
-    names = ", ".join(" of ".join(reversed(p.name.removesuffix(SUFFIX).rsplit("+", 1))) for p in there)
+    names = ", ".join(f"{m.actor} of {m.run_id}" for m in there)
     if not found:
         raise ConfigError(f"{wanted} does not run here; there is {names or 'none'}")
     raise ConfigError(f"{wanted}: {len(found)} of them run here ({names}): name the run, or one with --actor")
-
-
-def _fits(path: Path, run_id: str, actor: str) -> bool:
-    run, _, name = path.name.removesuffix(SUFFIX).rpartition("+")
-    return run_id in ("", run) and actor in ("", name)

@@ -14,6 +14,7 @@ import zmq
 from robot_rl.core.errors import DataError, StorageError
 from robot_rl.core.types import TeleopState
 from robot_rl.runtime.attend.messages import ActorStatus, pack_status, read_heard
+from robot_rl.runtime.attend.view import View, pack_view
 
 FREE_AFTER_S = 3.0
 """The chair of an operator who has been silent for so long is free; if he was engaged, for a successor only."""
@@ -24,6 +25,8 @@ MAX_GUESTS = 8
 class _Guest:
     name: str
     heard_s: float
+    watches: bool = False
+    pictures: bool = False
 
 
 class OperatorPost:
@@ -75,14 +78,25 @@ class OperatorPost:
         buttons, self._buttons = frozenset(self._buttons | self._state.buttons), set()
         return replace(self._state, buttons=buttons, age_s=self._state.age_s + self._silent_s(self._chair))
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants to see."""
+        return any(guest.watches for guest in self._guests.values())
+
     def tell(self, status: ActorStatus) -> None:
         """Tell everybody who attends; whoever does not listen misses it."""
         message = pack_status(replace(status, operator=self.operator))
         for guest in list(self._guests):
-            try:
-                self._socket.send_multipart([guest, message], zmq.NOBLOCK)
-            except zmq.ZMQError:
-                self._leave(guest)
+            self._send(guest, [message])
+
+    def show(self, view: View) -> None:
+        """Show it to those who watch."""
+        packed: dict[bool, list[bytes]] = {}
+        for guest, facts in list(self._guests.items()):
+            if facts.watches:
+                if facts.pictures not in packed:
+                    packed[facts.pictures] = pack_view(view, pictures=facts.pictures)
+                self._send(guest, packed[facts.pictures])
 
     def close(self) -> None:
         """Nobody can attend any more. May be called twice."""
@@ -91,6 +105,12 @@ class OperatorPost:
             self._context.term()
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
+
+    def _send(self, guest: bytes, frames: list[bytes]) -> None:
+        try:
+            self._socket.send_multipart([guest, *frames], zmq.NOBLOCK)
+        except zmq.ZMQError:
+            self._leave(guest)
 
     def _take(self) -> bool:
         try:
@@ -104,18 +124,22 @@ class OperatorPost:
         except DataError:
             self._refused += 1
             return True
-        if heard.state is None:
+        if heard.state is None and not heard.watches:
             self._leave(guest)
             return True
         if guest not in self._guests and len(self._guests) >= MAX_GUESTS:
             return True
-        self._guests[guest] = _Guest(heard.name, self._now_s())
+        self._guests[guest] = _Guest(heard.name, self._now_s(), heard.watches, heard.pictures)
+        if heard.state is not None:
+            self._hear(guest, heard.state)
+        return True
+
+    def _hear(self, guest: bytes, state: TeleopState) -> None:
         if self._chair is None or self._silent_s(self._chair) > FREE_AFTER_S:
             self._chair, self._buttons = guest, set()
         if guest == self._chair:
-            self._state = heard.state
-            self._buttons |= heard.state.buttons
-        return True
+            self._state = state
+            self._buttons |= state.buttons
 
     def _silent_s(self, guest: bytes) -> float:
         return max(self._now_s() - self._guests[guest].heard_s, 0.0)

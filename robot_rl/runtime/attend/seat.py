@@ -10,11 +10,12 @@ import numpy as np
 from robot_rl.core.errors import StorageError
 from robot_rl.core.protocols import Teleop
 from robot_rl.core.types import TeleopState
-from robot_rl.hardware.takeover import TakeOver
+from robot_rl.hardware.takeover import LOST, TakeOver
+from robot_rl.runtime.acting import TeleopFactory
 from robot_rl.runtime.attend.messages import ActorStatus
 from robot_rl.runtime.attend.place import socket_of
 from robot_rl.runtime.attend.post import OperatorPost
-from robot_rl.runtime.collector import TeleopFactory
+from robot_rl.runtime.attend.view import View
 from robot_rl.runtime.operator import Kept
 
 
@@ -31,7 +32,7 @@ class Attended:
 
     def __init__(self, run_id: str, actor: str, stand_in: TeleopFactory | None) -> None:
         self._stand_in = stand_in
-        self._engaged = False
+        self._engaged = self._lost = False
         self.problem = ""
         self._post: OperatorPost | None = None
         try:
@@ -48,13 +49,28 @@ class Attended:
     def read(self) -> TeleopState:
         """What the person who attends says."""
         state = TeleopState(age_s=math.inf) if self._person is None else self._person.read()
-        self._engaged = state.engaged
+        self._engaged, self._lost = state.engaged, LOST in state.buttons
         return state
+
+    @property
+    def operator(self) -> str:
+        """Who is in charge; empty for nobody."""
+        return "" if self._post is None else self._post.operator
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants to see."""
+        return self._post is not None and self._post.watched
 
     def tell(self, status: ActorStatus) -> None:
         """Tell those who attend how it goes."""
         if self._post is not None:
-            self._post.tell(replace(status, engaged=self._engaged))
+            self._post.tell(replace(status, engaged=self._engaged, lost=self._lost))
+
+    def show(self, view: View) -> None:
+        """Show it to those who watch."""
+        if self._post is not None:
+            self._post.show(view)
 
     def close(self) -> None:
         """Nobody can attend any more. May be called twice."""

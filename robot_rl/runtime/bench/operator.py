@@ -11,8 +11,8 @@ from robot_rl.core.errors import ConfigError
 Row = dict[str, Any]
 
 RATES_HZ = (10.0, 20.0)
-# Half a period each: the SpaceMouse's thread, the teleop node and the arbiter.
-MOUSE_POLL_MS, TELEOP_MS, ARBITER_MS = 2.0, 10.0, 5.0
+# Half a period each: the SpaceMouse's thread, the teleop node, the arbiter, and what attends to an actor.
+MOUSE_POLL_MS, TELEOP_MS, ARBITER_MS, ATTEND_MS = 2.0, 10.0, 5.0, 10.0
 
 
 def operator_latency(n: int = 200) -> list[Row]:
@@ -22,10 +22,11 @@ def operator_latency(n: int = 200) -> list[Row]:
         n: pushes a case.
 
     Returns:
-        The rows of `spacemouse_latency` and of `joy_latency`; a row that says why for what cannot be measured here.
+        The rows of `spacemouse_latency`, of `browser_latency` and of `joy_latency`; a row that says why for what cannot
+        be measured here.
     """
     rng, rows = np.random.default_rng(0), list[Row]()
-    for measure in (spacemouse_latency, joy_latency):
+    for measure in (spacemouse_latency, browser_latency, joy_latency):
         try:
             rows += measure(n, rng)
         except ConfigError as e:
@@ -50,6 +51,28 @@ def spacemouse_latency(n: int, rng: np.random.Generator) -> list[Row]:
     for hz in RATES_HZ:
         case = f"SpaceMouse: bytes to target, {hz:g} Hz loop"
         rows.append(_row(case, MOUSE_POLL_MS + 500.0 / hz, spacemouse.times_to_target(n, hz, rng)))
+    return rows
+
+
+def browser_latency(n: int, rng: np.random.Generator) -> list[Row]:
+    """From a key's going down in Chromium to the device's reading, and to the target that an acting loop sets.
+
+    The second goes the way of a correction session: page, console, the actor's socket, acting loop.
+
+    Returns:
+        Rows as those of `spacemouse_latency`.
+
+    Raises:
+        ConfigError: Chromium, Playwright or the console's extra is missing.
+        DeviceError: a key did not arrive.
+    """
+    from robot_rl.runtime.bench import browser
+
+    with browser.open_page() as page:
+        rows = [_row("Browser: key to reading", 0.0, browser.times_to_read(page, n, rng))]
+        for hz in RATES_HZ:
+            case = f"Browser: key to target, {hz:g} Hz loop"
+            rows.append(_row(case, ATTEND_MS + 500.0 / hz, browser.times_to_target(page, n, hz, rng)))
     return rows
 
 

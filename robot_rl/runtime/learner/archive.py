@@ -16,6 +16,7 @@ from pathlib import Path
 from robot_rl.core.errors import DataError, StorageError
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.episode_log import PARTIAL, SUFFIX, EpisodeMeta, EpisodeWriter, continue_episode, read_episode
+from robot_rl.data.labels import apply_label, read_labels
 from robot_rl.runtime.episode_files import episode_files, episode_number
 from robot_rl.runtime.transport.fields import Place, is_name
 
@@ -96,14 +97,15 @@ class Archive:
     ) -> Iterator[StepRecord]:
         """Read what earlier processes archived; to be exhausted before the first `append`.
 
-        Each actor's records come in order, actors interleaved by the time of day at which they acted.
+        Each actor's records come in order, actors interleaved by the time of day at which they acted; they are as
+        people labelled them later.
 
         Args:
             images: decode pictures too.
             damaged: told of every finished file that lacks steps; what can be read of it is read.
 
         Raises:
-            DataError: a file holds another episode than its name says.
+            DataError: a file holds another episode than its name says, or labels cannot be read.
         """
         self._streams = {f.name: _Stream() for f in _folders(self.folder)}
         streams = [self._load_actor(name, images, damaged) for name in self._streams]
@@ -186,7 +188,7 @@ class Archive:
         return self.folder / actor / f"{number:06d}{SUFFIX}"
 
     def _load_actor(self, actor: str, images: bool, damaged: Callable[[str], object]) -> Iterator[StepRecord]:
-        stream = self._streams[actor]
+        stream, labels = self._streams[actor], read_labels(self.folder / actor)
         for number, path in episode_files(self.folder / actor).items():
             records = _read(path, images=images)
             if path.name.endswith(PARTIAL):
@@ -198,7 +200,7 @@ class Archive:
             if self.owner(records[0].episode_id) != (actor, number):
                 raise DataError(f"{path} holds episode {records[0].episode_id!r}, expected number {number} of {actor}")
             stream.count(number, len(records), ended=records[-1].last)
-            yield from records
+            yield from apply_label(records, labels.get(records[0].episode_id))
 
 
 def _folders(root: Path) -> list[Path]:
@@ -208,7 +210,7 @@ def _folders(root: Path) -> list[Path]:
 def _read(path: Path, *, images: bool) -> tuple[StepRecord, ...]:
     """Every complete step of a file."""
     try:
-        return read_episode(path, strict=False, images=images).records
+        return read_episode(path, strict=False, images=images, labels=False).records
     except StorageError:
         raise
     except DataError:

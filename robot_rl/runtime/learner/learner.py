@@ -13,21 +13,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from robot_rl.agents.algorithms import ALGORITHMS
+from robot_rl.agents.arrays import flatten_state, unflatten_state
 from robot_rl.agents.config import SacConfig
-from robot_rl.agents.sac import Update, actor_params, flatten_state, init, make_update, unflatten_state
+from robot_rl.agents.state import AgentState
+from robot_rl.agents.updates import Update
+from robot_rl.agents.value import step_value
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ActionSpec, StateSpec
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.mixture import MixtureSampler
 from robot_rl.data.replay import ReplayBuffer
+from robot_rl.data.rewards import INTERVENTION_COMPONENT
+from robot_rl.data.takeovers import TakeOvers
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.learner.pace import allowed_steps, due_updates, most_updates
 from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
+
+if TYPE_CHECKING:
+    import jax
 
 
 @dataclass
@@ -58,9 +67,11 @@ class Counters:
 
 
 @lru_cache(maxsize=8)
-def _compiled_update(agent: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, *, critic_only: bool) -> Update:
+def _compiled_update(
+    algorithm: str, agent: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, *, critic_only: bool
+) -> Update:
     """Compilation takes seconds, so learners of one process with the same agent share it."""
-    return make_update(agent, state_spec, action_spec, critic_only=critic_only)
+    return ALGORITHMS[algorithm].make_update(agent, state_spec, action_spec, critic_only=critic_only)
 
 
 @dataclass(frozen=True)
@@ -77,22 +88,34 @@ class Learner:
         config: the run's configuration.
         state_spec: layout of the packed state.
         action_spec: which dimensions may be commanded.
+        hz: control rate, steps per second of robot time.
 
     Attributes:
         actors: how many act at this time; whoever listens to them keeps it up to date.
     """
 
-    def __init__(self, config: TrainConfig, state_spec: StateSpec, action_spec: ActionSpec) -> None:
-        agent = config.agent
+    def __init__(self, config: TrainConfig, state_spec: StateSpec, action_spec: ActionSpec, hz: float = 10.0) -> None:
+        agent, how, share = config.agent, config.interventions, config.demos.share
+        if config.algorithm == "bc":
+            share = 1.0  # the other share holds what the policy did itself, which is not to be cloned
+        self._algorithm = ALGORITHMS[config.algorithm]
         self.config = config
         self.state_spec = state_spec
         self.counters = Counters()
         self.actors = max(1, config.actors)
-        self.replay = ReplayBuffer(state_spec, config.capacity, gamma=agent.gamma, n_step=agent.n_step)
+        self.replay = ReplayBuffer(
+            state_spec,
+            config.capacity,
+            gamma=agent.gamma,
+            n_step=agent.n_step,
+            corrections_in_demos=how.corrections_in == "both",
+            half_life_steps=how.recency_half_life_steps,
+        )
+        self._take_overs = TakeOvers(round(how.before_s * hz), how.before_reward)
         rng = stream_rng(config.seed, Stream.REPLAY)
-        self._sampler = MixtureSampler(self.replay, agent.batch_size, agent.utd, config.demos.share, rng)
-        self._agent = init(agent, state_spec, action_spec, stream_seed(config.seed, Stream.AGENT))
-        self._specs = (agent, state_spec, action_spec)
+        self._sampler = MixtureSampler(self.replay, agent.batch_size, agent.utd, share, rng)
+        self._agent = self._algorithm.init(agent, state_spec, action_spec, stream_seed(config.seed, Stream.AGENT))
+        self._specs = (config.algorithm, agent, state_spec, action_spec)
         self._info: Mapping[str, Any] = {}
         self._info_before: Mapping[str, Any] = {}
         self._mark = _Mark(0, 0, time.perf_counter())
@@ -102,17 +125,30 @@ class Learner:
         """Fill the demonstration share; returns the number of steps."""
         return self.replay.add_demos(episodes)
 
-    def add(self, record: StepRecord) -> bool:
+    def add(self, record: StepRecord, *, counted: bool = True) -> bool:
         """Take one step of training experience.
+
+        Args:
+            record: the step.
+            counted: it is new to the counters; False for one that they hold since before a restart.
 
         Returns:
             Whether it is new; a record that was added before changes nothing.
         """
         if not self.replay.add(record):
             return False
-        self.counters.env_steps += 1
-        self.counters.intervention_steps += record.intervention
+        charges = self._take_overs.add(record)
+        if charges is not None:
+            self.replay.relabel(record.episode_id, INTERVENTION_COMPONENT, charges)
+        if counted:
+            self.counters.env_steps += 1
+            self.counters.intervention_steps += record.intervention
         return True
+
+    def abandon(self, episode_id: str) -> None:
+        """Declare that no further step of an episode will come."""
+        self.replay.abandon(episode_id)
+        self._take_overs.abandon(episode_id)
 
     @property
     def due(self) -> bool:
@@ -131,7 +167,8 @@ class Learner:
     @property
     def can_sample(self) -> bool:
         """Whether there is anything to learn from."""
-        return len(self.replay.online) + len(self.replay.demo) > 0
+        own = 0 if self.config.algorithm == "bc" else len(self.replay.online)
+        return own + len(self.replay.demo) > 0
 
     @property
     def allowed_env_steps(self) -> int:
@@ -181,7 +218,7 @@ class Learner:
         self._step(_compiled_update(*self._specs, critic_only=False))
 
     def warm_up(self) -> None:
-        """One update call of the critics alone, on demonstrations."""
+        """One update call on demonstrations, of the critics alone if there are any."""
         self._step(_compiled_update(*self._specs, critic_only=True))
         self.counters.warmup_updates += 1
 
@@ -195,7 +232,13 @@ class Learner:
 
     def actor_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Parameters of the acting policy; waits for the update under way."""
-        return dict(actor_params(self._agent, self.config.agent))
+        return dict(self._algorithm.actor_params(self._agent, self.config.agent))
+
+    def step_value(self, record: StepRecord) -> jax.Array | None:
+        """What the critics think of an executed step, if there are any; a scalar that may not be ready yet."""
+        if not isinstance(self._agent, AgentState):
+            return None
+        return step_value(self.config.agent, self._agent, record.obs.state, record.action_executed)
 
     @property
     def version(self) -> int:

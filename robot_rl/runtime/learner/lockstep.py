@@ -12,11 +12,13 @@ from collections.abc import Callable
 from robot_rl.core.errors import RobotRlError, StorageError
 from robot_rl.core.transition import StepRecord
 from robot_rl.policies.gaussian import GaussianPolicy
-from robot_rl.runtime.collector import ActingConfig, Collector, TeleopFactory
+from robot_rl.runtime.acting import ActingConfig, TeleopFactory
+from robot_rl.runtime.collector import Collector
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.learner.checkpoint import list_checkpoints
 from robot_rl.runtime.learner.evaluations import evaluate_now
 from robot_rl.runtime.learner.session import Session
+from robot_rl.runtime.learner.warmup import warm_up
 from robot_rl.runtime.stop import StopFlag
 
 
@@ -40,40 +42,44 @@ def train_lockstep(
     Returns:
         Whether the run came to its end, rather than being stopped.
     """
-    learner, config, pace = session.learner, session.config, session.config.pace
-    run_id = session.run.run_id
-    if learner.counters.env_steps == 0:
-        while learner.counters.warmup_updates < pace.critic_warmup and learner.can_sample:
-            learner.warm_up()
-    collector = Collector(
-        env,
-        _policy(session),
-        ActingConfig(config.seed, f"{run_id}-a0", pace.random_steps),
-        make_teleop=make_teleop,
-        first_episode=learner.counters.next_episode,
-        env_steps=learner.counters.env_steps,
-    )
+    learner = session.learner
+    collector = begin(session, env, make_teleop, stop)
     saved_at = learner.counters.env_steps
     try:
         while not (collector.between_episodes and (session.finished or stop.requested)):
-            if stop.urgent:
+            if stop.urgent or (stop.requested and collector.prompt):
                 break
-            _step(session, collector)
-            if collector.between_episodes and _save_if_due(session, make_eval_env):
+            advance(session, collector)
+            if collector.between_episodes and save_if_due(session, make_eval_env):
                 saved_at = learner.counters.env_steps
             session.show()
-        _leave(session, collector, saved_at)
+        leave(session, collector, saved_at)
     except StorageError:
         raise  # what the log does not hold must not be in a checkpoint either
     except RobotRlError:
-        _leave(session, collector, saved_at)
+        leave(session, collector, saved_at)
         raise
     finally:
         collector.close()
     return session.finished
 
 
-def _leave(session: Session, collector: Collector, saved_at: int) -> None:
+def begin(session: Session, env: Env, make_teleop: TeleopFactory | None, stop: StopFlag | None = None) -> Collector:
+    """Warm up if the run is new, unless somebody asks to stop, and go on acting where it was."""
+    learner, config, pace = session.learner, session.config, session.config.pace
+    if learner.counters.env_steps == 0:
+        warm_up(session, stop or StopFlag())
+    return Collector(
+        env,
+        _policy(session),
+        ActingConfig(config.seed, f"{session.run.run_id}-a0", pace.random_steps),
+        make_teleop=make_teleop,
+        first_episode=learner.counters.next_episode,
+        env_steps=learner.counters.env_steps,
+    )
+
+
+def leave(session: Session, collector: Collector, saved_at: int) -> None:
     """Keep what was done since the last checkpoint."""
     _take(session, collector.interrupt())
     session.learner.counters.next_episode = collector.next_episode
@@ -81,7 +87,8 @@ def _leave(session: Session, collector: Collector, saved_at: int) -> None:
         session.save()
 
 
-def _save_if_due(session: Session, make_eval_env: Callable[[], Env] | None) -> bool:
+def save_if_due(session: Session, make_eval_env: Callable[[], Env] | None) -> bool:
+    """Between two episodes: evaluate or write a checkpoint if it is time to; whether a checkpoint was written."""
     if session.evaluation_due and make_eval_env is not None:
         evaluate_now(session, make_eval_env)
     elif session.checkpoint_due:
@@ -91,7 +98,8 @@ def _save_if_due(session: Session, make_eval_env: Callable[[], Env] | None) -> b
     return True
 
 
-def _step(session: Session, collector: Collector) -> None:
+def advance(session: Session, collector: Collector) -> None:
+    """One control step, and the updates that are due after it."""
     bad = collector.bad_episodes
     _take(session, collector.step())
     if collector.bad_episodes > bad:

@@ -17,6 +17,7 @@ from robot_rl.runtime.learner.child import ACTOR_MODULE, ActorProcess
 from robot_rl.runtime.learner.evaluations import submit, take
 from robot_rl.runtime.learner.service import LearnerService, listening
 from robot_rl.runtime.learner.session import Session
+from robot_rl.runtime.learner.warmup import warm_up
 from robot_rl.runtime.stop import StopFlag
 
 IDLE_WAIT_S = 0.01
@@ -41,14 +42,14 @@ def train_two_processes(session: Session, stop: StopFlag, *, actor_module: str =
     """
     learner, config = session.learner, session.config
     if learner.counters.updates == learner.counters.warmup_updates:
-        while learner.counters.warmup_updates < config.pace.critic_warmup and learner.can_sample:
-            learner.warm_up()
+        warm_up(session, stop)
     service = listening(session)
     evaluator = BackgroundEvaluator(session.run.path, config)
     session.needed_checkpoints = lambda: evaluator.pinned
     children: list[ActorProcess] = []
     try:
-        children += [_start(session, service, f"a{k}", actor_module) for k in range(config.actors)]
+        actors = range(0 if session.finished else config.actors)
+        children += [_start(session, service, f"a{k}", actor_module) for k in actors]
         serve(session, service, stop, children, evaluator)
         _say_goodbye(service, children)
         service.write_rows()

@@ -12,8 +12,10 @@ import yaml
 from robot_rl.core.config import to_dict
 from robot_rl.core.errors import DataError, StorageError
 from robot_rl.runtime.learner.allowance import Allowance
+from robot_rl.runtime.learner.opinion import Opinion
 from robot_rl.runtime.learner.roster import Roster
 from robot_rl.runtime.learner.session import Session
+from robot_rl.runtime.transport.health import LearnerHealth
 from robot_rl.runtime.transport.keys import load_learner_keys
 from robot_rl.runtime.transport.messages import Ack, Hello, Records, Refuse, Welcome
 from robot_rl.runtime.transport.parameters import ParameterPublisher
@@ -57,6 +59,7 @@ class LearnerService:
             self.server.close()
             raise
         self._roster, self._allowance = Roster(), Allowance()
+        self._opinion, self._speed = Opinion(session.learner), Speed()
         self._stop = False
         self._acked: dict[str, tuple[Ack, float]] = {}
         self._rewound_s: dict[str, float] = {}
@@ -160,6 +163,7 @@ class LearnerService:
             return False
         if records:
             self._roster.archived(name, records[-1])
+            self._opinion.tell(name, records[-1])
         return rewind
 
     def _acknowledge(self, rewind: set[str]) -> None:
@@ -168,13 +172,24 @@ class LearnerService:
             again = name in rewind and now - self._rewound_s.get(name, 0.0) > REWIND_EVERY_S
             if again:
                 self._rewound_s[name] = now
-            ack = Ack(self._id, cursors.get(name), again, may, steps, self._stop)
+            ack = Ack(self._id, cursors.get(name), again, may, steps, self._stop, self._health(name))
             before, at_s = self._acked.get(name, (None, 0.0))
             urgent = again or before is None or (ack.cursor, ack.stop) != (before.cursor, before.stop)
             wait_s = ALLOW_EVERY_S if before is None or ack.allowed != before.allowed else ACK_EVERY_S
             if urgent or now - at_s > wait_s:
                 self._acked[name] = (ack, now)
                 self.server.send(name, ack)
+                self._opinion.ask(name)
+
+    def _health(self, actor: str) -> LearnerHealth:
+        learner = self._session.learner
+        return LearnerHealth(
+            learner.counters.updates,
+            self._speed.of(learner.counters.updates),
+            learner.achieved_utd,
+            learner.config.target_utd,
+            self._opinion.value(actor),
+        )
 
     def _allowed(self) -> dict[str, int]:
         """Environment steps each active actor may have taken."""
@@ -184,6 +199,21 @@ class LearnerService:
         # Two steps each beyond the end: an actor hands out its newest step when it has taken the one after it.
         limit = min(learner.allowed_env_steps, session.config.env_steps + 2 * learner.actors)
         return self._allowance.grant(own, limit - learner.counters.env_steps)
+
+
+class Speed:
+    """How fast a counter grows, looked at about once a second."""
+
+    def __init__(self) -> None:
+        self._count, self._at_s, self._per_s = 0, time.monotonic(), 0.0
+
+    def of(self, count: int) -> float:
+        """Its growth per second of late."""
+        elapsed_s = time.monotonic() - self._at_s
+        if elapsed_s > 1.0:
+            self._per_s = (count - self._count) / elapsed_s
+            self._count, self._at_s = count, time.monotonic()
+        return self._per_s
 
 
 def listening(session: Session) -> LearnerService:

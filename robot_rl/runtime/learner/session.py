@@ -60,7 +60,7 @@ class Session:
         progress: Progress,
     ) -> None:
         self.run, self.config, self.hz = run, config, hz
-        self.learner = Learner(config, state_spec, action_spec)
+        self.learner = Learner(config, state_spec, action_spec, hz)
         run_id = run.run_id
         self.archive = Archive(run.episodes, run_id, self._header)
         self._meta = EpisodeMeta(config.task, state_spec, action_spec, run_id=run_id, seed=config.seed)
@@ -118,10 +118,7 @@ class Session:
         name = record.episode_id
         if record.step_index == 0:
             self._close_lost_episodes(name, counted=counted)
-        if counted:
-            self.learner.add(record)
-        else:
-            self.learner.replay.add(record)
+        self.learner.add(record, counted=counted)
         self.open_episodes.setdefault(name, EpisodeTally()).add(record)
         if record.last:
             self._end_episode(name, record.stop_reason, counted=counted)
@@ -130,7 +127,7 @@ class Session:
         """An actor begins a new episode: what it left unfinished was lost with a process and will not go on."""
         actor = new_id.rpartition("-")[0]
         for lost in [i for i in self.open_episodes if i.rpartition("-")[0] == actor]:
-            self.learner.replay.abandon(lost)
+            self.learner.abandon(lost)
             self._end_episode(lost, LOST, counted=counted)
 
     def _end_episode(self, episode_id: str, stop_reason: str, *, counted: bool) -> None:

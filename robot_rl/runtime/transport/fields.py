@@ -48,6 +48,12 @@ class Fields:
         self._data = _unpack(data)
         self._taken: set[str] = set()
 
+    def nested(self, name: str) -> Fields:
+        """A map within the header, to be read and finished likewise."""
+        inner = Fields.__new__(Fields)
+        inner._data, inner._taken = self.take(name, dict), set()
+        return inner
+
     def take(self, name: str, kind: type) -> Any:
         """A field of exactly this type."""
         self._taken.add(name)
@@ -83,6 +89,20 @@ class Fields:
         if not (math.isfinite(value) and value >= 0.0):
             raise DataError(f"a message whose {name} is {value}, expected a time in seconds")
         return value
+
+    def number(self, name: str) -> float:
+        """A finite number."""
+        value: float = self.take(name, float)
+        if not math.isfinite(value):
+            raise DataError(f"a message whose {name} is {value}, expected a finite number")
+        return value
+
+    def missing(self, name: str) -> bool:
+        """Whether a field says that there is nothing."""
+        if name in self._data and self._data[name] is None:
+            self._taken.add(name)
+            return True
+        return False
 
     def place(self, name: str) -> Place | None:
         """A place in a stream, or nothing."""

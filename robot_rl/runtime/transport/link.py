@@ -24,6 +24,7 @@ from robot_rl.core.errors import DataError, RobotRlError
 from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.runtime.transport.fields import MAX_TEXT
 from robot_rl.runtime.transport.keys import ActorKeys
+from robot_rl.runtime.transport.lag import Lag
 from robot_rl.runtime.transport.link_status import LinkStatus
 from robot_rl.runtime.transport.messages import Ack, Hello, Message, Parameters, Records, Refuse, Welcome
 from robot_rl.runtime.transport.parameters import ParameterSubscriber
@@ -79,6 +80,7 @@ class Link:
             self._socket.close()
             raise
         self._outbox = Outbox(memory_bytes)
+        self._lag = Lag()
         now = time.monotonic()
         self._status = LinkStatus(now, now)
         self._newest: Parameters | None = None
@@ -127,6 +129,7 @@ class Link:
             DataError: places in a stream only grow.
         """
         self._outbox.push(place, packed)
+        self._lag.offered(place)
         self._poke()
 
     def wait(self, timeout_s: float) -> None:
@@ -239,6 +242,8 @@ class Link:
             env_steps=ack.env_steps,
             stop=ack.stop,
             lost=self._sender.lost,
+            health=ack.health,
+            lag_s=self._lag.acknowledged(ack.cursor),
         )
 
     def _rewind(self, cursor: Place | None) -> None:

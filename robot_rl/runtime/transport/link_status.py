@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from robot_rl.runtime.transport.fields import Place
+from robot_rl.runtime.transport.health import LearnerHealth
 from robot_rl.runtime.transport.messages import Welcome
 
 
@@ -27,6 +28,8 @@ class LinkStatus:
         rewinds: how often records had to be sent again.
         rejected: messages that could not be used.
         lost: records that stay behind because the beginning of their episode cannot be read any more.
+        health: of the learner, as it said last.
+        lag_s: how long the newest acknowledged record took from the control loop to the learner's disk and back.
     """
 
     heard_s: float
@@ -42,6 +45,8 @@ class LinkStatus:
     rewinds: int = 0
     rejected: int = 0
     lost: int = 0
+    health: LearnerHealth = field(default_factory=LearnerHealth)
+    lag_s: float = 0.0
 
     @property
     def silent_s(self) -> float:

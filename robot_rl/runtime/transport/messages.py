@@ -12,6 +12,7 @@ from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.codec import unpack_record
 from robot_rl.runtime.transport.fields import Place
+from robot_rl.runtime.transport.health import LearnerHealth
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Ack:
         allowed: environment steps this actor may have taken in this run, those before a restart included.
         env_steps: environment steps the learner has received of all actors.
         stop: end the episode, send the rest, exit.
+        health: of the learner.
     """
 
     learner: str
@@ -117,6 +119,7 @@ class Ack:
     allowed: int
     env_steps: int
     stop: bool = False
+    health: LearnerHealth = field(default_factory=LearnerHealth)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from robot_rl.core.errors import DataError, unknown_name
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.codec import pack_record
 from robot_rl.runtime.transport.fields import MAX_HEADER_BYTES, MAX_REASON, MAX_TEXT, Fields, Place, pack_header
+from robot_rl.runtime.transport.health import LearnerHealth, read_health
 from robot_rl.runtime.transport.messages import Ack, Hello, Message, Parameters, Records, Refuse, Welcome
 
 __all__ = [
@@ -37,7 +38,7 @@ __all__ = [
     "split",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 MAX_FRAME_BYTES = 2**26
 MAX_MESSAGE_BYTES = 2**27
 MAX_CONFIG_BYTES = 2**18
@@ -72,7 +73,7 @@ def encode(message: Message) -> list[bytes]:
         layout = [[name, a.dtype.newbyteorder("<").str, list(a.shape)] for name, a in arrays.items()]
         data = b"".join(a.astype(a.dtype.newbyteorder("<"), copy=False).tobytes() for a in arrays.values())
         return [pack_header(SCHEMA, kind, layout=layout, **fields), data]
-    return [pack_header(SCHEMA, kind, **fields)]
+    return [pack_header(SCHEMA, kind, **{**fields, "health": vars(message.health)})]
 
 
 def decode(frames: Sequence[bytes]) -> Message:
@@ -169,6 +170,7 @@ def _decode_ack(header: Fields, payload: Sequence[bytes]) -> Ack:
         allowed=header.count("allowed"),
         env_steps=header.count("env_steps"),
         stop=header.take("stop", bool),
+        health=read_health(header, "health") or LearnerHealth(),
     )
 
 

@@ -18,6 +18,7 @@ from robot_rl.cli.node import make_scene
 from robot_rl.core.errors import ConfigError
 from robot_rl.core.types import Array, TeleopState
 from robot_rl.hardware.cell.description import CellConfig, TeleopConfig
+from robot_rl.hardware.joystick import BUTTONS, ENGAGED, OPEN
 from robot_rl.hardware.leader.config import LeaderConfig, Lever
 from robot_rl.hardware.ros import names, qos
 from robot_rl.hardware.ros.client.teleop import RosTeleop
@@ -58,7 +59,7 @@ def test_a_spacemouse(listener: Listener) -> None:
         hid.send(translation(y=-FULL), rotation(z=FULL), buttons(0b10))  # forward, clockwise, right button
         wait_until(lambda: joys[-1].axes[0] == 1.0 and any(twist_of(twists[-1])[3:]), "the push")
         assert list(joys[-1].axes) == [1.0, 0.0, 0.0, 0.0, 0.0, -1.0]
-        wait_until(lambda: list(joys[-1].buttons) == [0, 1, 0, 0, 1, 0, 0, 0, 0], "the button")
+        wait_until(lambda: list(joys[-1].buttons) == buttons_of(OPEN, ENGAGED), "the button")
         assert twists[-1].header.frame_id == names.TCP_FRAME
         np.testing.assert_allclose(twist_of(twists[-1]), [0.2, 0, 0, 0, 0, 0.4], atol=1e-12)
         hid.unplugged = True
@@ -84,6 +85,10 @@ def test_somebody_elses_joystick(listener: Listener) -> None:
         np.testing.assert_allclose(twist_of(twists[-1])[:3], [0.0, -0.1, -0.05], atol=1e-9)
         wait_until(lambda: not twist_of(twists[-1]).any(), "zero after the driver fell silent")
         assert listener.spinner.node.count_publishers(names.TELEOP_JOY) == 1
+
+
+def buttons_of(*pressed: str) -> list[int]:
+    return [int(name in pressed) for name in BUTTONS]
 
 
 class Taps:
@@ -134,7 +139,7 @@ def test_a_leader_arm(listener: Listener) -> None:
 
     with serving(config, lambda context: make_nodes(config, make_scene(config), context)) as (node,):
         wait_until(say, "the node")
-        assert list(joys[-1].buttons) == [0] * 9
+        assert list(joys[-1].buttons) == buttons_of()
         trigger = 1.0
         wait_until(lambda: say() and joys[-1].buttons[4] == 1, "the clutch")
         assert not twist().any(), "closing it moves nothing"

@@ -14,12 +14,15 @@ from robot_rl.core.marks import MARKS
 from robot_rl.core.types import TeleopState
 from robot_rl.runtime.attend.messages import (
     ActorStatus,
+    Heard,
     pack_leave,
     pack_state,
     pack_status,
+    pack_watch,
     read_heard,
     read_status,
 )
+from robot_rl.runtime.transport.health import LearnerHealth
 
 states = st.builds(
     TeleopState,
@@ -37,6 +40,28 @@ statuses = st.builds(
     episode=st.integers(0, 10**9),
     env_steps=st.integers(0, 10**12),
     last_end=st.sampled_from(["", "success", "force_limit"]),
+    progress=st.sampled_from(["", "3 of 20 recorded"]),
+    prompt=st.sampled_from(["", "Put the cube into the square."]),
+    lost=st.booleans(),
+    task=st.sampled_from(["", "PegInsert"]),
+    task_options=st.dictionaries(
+        st.sampled_from(["clearance_mm", "a", "b"]), st.booleans() | st.integers(0, 9) | st.floats(0, 1) | st.just("x")
+    ),
+    advice=st.sampled_from(["", "Hand back."]),
+    human_s=st.floats(0.0, 1e6),
+    budget_s=st.none() | st.floats(0.0, 1e6),
+    share=st.floats(0.0, 1.0),
+    policy_age_s=st.floats(0.0, 1e6),
+    late_p99_ms=st.none() | st.floats(0.0, 1e6),
+    missed=st.integers(0, 10**9),
+    health=st.none()
+    | st.builds(
+        LearnerHealth,
+        st.integers(0, 10**9),
+        *(st.floats(0.0, 1e6) for _ in range(3)),
+        st.none() | st.floats(-1e3, 1e3),
+    ),
+    lag_s=st.floats(0.0, 1e3),
 )
 
 
@@ -59,6 +84,11 @@ def test_leaving_survives() -> None:
     assert (heard.name, heard.state) == ("kim", None)
 
 
+@pytest.mark.parametrize("pictures", [True, False])
+def test_watching_survives(pictures: bool) -> None:
+    assert read_heard(pack_watch("kim", pictures=pictures)) == Heard("kim", None, True, pictures)
+
+
 @given(statuses)
 def test_a_status_survives(status: ActorStatus) -> None:
     assert read_status(pack_status(status)) == status
@@ -74,7 +104,7 @@ def test_bytes_of_a_stranger_are_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"schema": 2}, {"kind": "stop"}, {"name": "../x"}, {"twist": [0.0] * 5}, {"twist": [float("nan")] + [0.0] * 5},
+        {"schema": 1}, {"kind": "stop"}, {"name": "../x"}, {"twist": [0.0] * 5}, {"twist": [float("nan")] + [0.0] * 5},
         {"twist": [2.0] + [0.0] * 5}, {"gripper": 7.0}, {"gripper": 0}, {"buttons": ["x" * 65]}, {"buttons": [1]},
         {"buttons": ["x"] * 33}, {"age_s": -1.0}, {"engaged": 1}, {"more": 1},
     ],

@@ -15,12 +15,14 @@ from robot_rl.core.errors import ConfigError, DeviceError, StorageError
 from robot_rl.core.marks import END, PAUSE, SUCCESS
 from robot_rl.core.types import TeleopState
 from robot_rl.runtime.attend import link as link_module
-from robot_rl.runtime.attend.link import OperatorLink, attend
+from robot_rl.runtime.attend.link import OperatorLink, WatchLink, attend
 from robot_rl.runtime.attend.messages import ActorStatus
 from robot_rl.runtime.attend.place import find_actor, meeting_folder, socket_of
 from robot_rl.runtime.attend.post import FREE_AFTER_S, MAX_GUESTS, OperatorPost
 from robot_rl.runtime.attend.seat import Attended
+from robot_rl.runtime.attend.view import View
 
+PICTURE = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
 PUSH = TeleopState(engaged=True, twist_tcp=np.array([0.5, 0.0, 0.0, 0.0, 0.0, 0.0]))
 
 
@@ -117,6 +119,35 @@ def test_the_second_operator_waits_until_the_first_leaves(
     first.close()
     heard(post, second, PUSH)
     until(lambda: (second.send(PUSH), post.read(), post.tell(ActorStatus())), lambda: second.in_charge)
+
+
+def test_a_guest_who_watches_sees_everything_and_takes_no_chair(
+    post: OperatorPost, clock: Clock, join: Callable[[str], OperatorLink]
+) -> None:
+    view = View("r-a0-000001", 4, *(np.full(7, 0.5),) * 3, np.zeros(6), 0.02, np.zeros(7), images={"w": PICTURE})
+    with ExitStack() as stack:
+        name = find_actor("run")
+        blind = stack.enter_context(closing(WatchLink(name, "blind", pictures=False)))
+        seeing = stack.enter_context(closing(WatchLink(name, "seeing")))
+        got: dict[str, View] = {}
+        told: list[ActorStatus] = []
+
+        def turn() -> None:
+            assert not post.read().engaged
+            post.tell(ActorStatus(prompt="Put it back."))
+            post.show(view)
+            for who, link in (("blind", blind), ("seeing", seeing)):
+                status, seen = link.receive(0.01)
+                told.extend([status] if status is not None else [])
+                got.update({who: seen} if seen is not None else {})
+
+        until(turn, lambda: len(got) == 2 and bool(told))
+        assert post.operator == "" and post.watched and told[-1].prompt == "Put it back."
+        np.testing.assert_array_equal(got["seeing"].images["w"], PICTURE)
+        assert not got["blind"].images and got["blind"].step_index == 4
+        heard(post, join("kim"), PUSH)
+        assert post.operator == "kim"
+    until(post.read, lambda: not post.watched)
 
 
 def test_a_silent_operator_who_holds_nothing_is_forgotten(

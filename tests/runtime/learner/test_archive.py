@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from robot_rl.core.errors import DataError
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.episode_log import EpisodeMeta, read_episode
+from robot_rl.data.labels import LABELS_FILE, write_label
 from robot_rl.runtime.episode_files import episode_files
 from robot_rl.runtime.learner.archive import Archive
 from robot_rl.runtime.learner.rebuild import from_plain, rebuild, to_plain
@@ -229,3 +230,22 @@ def test_an_account_that_is_none_is_refused() -> None:
     for bad in ([], {"a0": 3}, {"a0": [[1]]}, {"a0": [["x", 1]]}):
         with pytest.raises(DataError, match="account of episodes cannot be read"):
             from_plain(bad)  # type: ignore[arg-type]
+
+
+def test_a_run_that_goes_on_learns_what_people_said_meanwhile(tmp_path: Path) -> None:
+    fill(tmp_path, stream([3, 2])).close()
+    files = {p: p.read_bytes() for p in tmp_path.rglob("*.mcap")}
+    write_label(tmp_path / "a0", "run-a0-000000", "failure", "me")
+    _, read = reopened(tmp_path)
+    ends = [r for r in read if r.last]
+    assert [(r.rewards["success"], r.terminated, r.truncated) for r in ends] == [(0.0, False, True), (1.0, True, False)]
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.mcap")} == files
+
+
+def test_labels_that_cannot_be_read_stop_the_load_and_cost_no_step(tmp_path: Path) -> None:
+    fill(tmp_path, [*stream([3]), record(1, 0)]).close()
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*.mcap*")}
+    (tmp_path / "a0" / LABELS_FILE).write_text("not a label\n")
+    with pytest.raises(DataError, match=r"line 1 of .*labels\.jsonl"):
+        reopened(tmp_path)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.mcap*")} == before

@@ -214,3 +214,18 @@ def test_the_age_of_a_policy_counts_from_its_release(monkeypatch: pytest.MonkeyP
 )
 def test_steps_known_to_lie_beyond_a_cursor(cursor: Place | None, last: Place | None, steps: int) -> None:
     assert steps_between(cursor, last) == steps
+
+
+def test_an_actor_hears_how_its_learner_does_and_what_its_critics_think(session: Session, peer: Peer) -> None:
+    peer.hello()
+    peer.until(lambda m: isinstance(m, Welcome))
+    peer.send(peer.stream([4]), None)
+
+    def valued(message: Message) -> bool:
+        return isinstance(message, Ack) and message.health.value is not None
+
+    ack = peer.until(valued)
+    assert isinstance(ack, Ack) and ack.health.value is not None
+    expected = float(session.learner.step_value(peer.stream([4])[-1]))
+    assert ack.health.value == pytest.approx(expected, abs=1e-5)
+    assert ack.health.utd_target == session.config.target_utd

@@ -15,6 +15,7 @@ from robot_rl.core.errors import DataError
 from robot_rl.core.lateness import BINS, LatenessHistogram
 from robot_rl.data.codec import pack_record
 from robot_rl.runtime.episode_files import episode_number
+from robot_rl.runtime.transport.health import LearnerHealth
 from robot_rl.runtime.transport.wire import (
     MAX_CONFIG_BYTES,
     SCHEMA,
@@ -43,12 +44,13 @@ arrays = st.sampled_from([np.float32, np.int32, np.uint32, np.uint8]).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5))
 )
 packed = st.lists(st.binary(max_size=50), min_size=1, max_size=5).map(tuple)
+healths = st.builds(LearnerHealth, counts, *(st.floats(-1e9, 1e9) for _ in range(3)), st.none() | st.floats(-1e9, 1e9))
 messages = st.one_of(
     st.builds(Hello, names | st.just(""), names, names, texts, places, names | st.just(""), seconds, lateness),
     st.builds(Welcome, names, names, st.text(st.characters(codec="utf-8"), max_size=300), places, counts, counts),
     st.builds(Refuse, texts),
     st.builds(Records, names, names, names, places, packed),
-    st.builds(Ack, names, places, st.booleans(), counts, counts, st.booleans()),
+    st.builds(Ack, names, places, st.booleans(), counts, counts, st.booleans(), healths),
 )
 parameters = st.builds(Parameters, names, counts, seconds, st.dictionaries(st.text(max_size=20), arrays, max_size=5))
 

@@ -1,0 +1,49 @@
+"""Steps that the update calls of all algorithms are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from robot_rl.core.errors import DataError
+from robot_rl.core.specs import ACTION_SIZE
+from robot_rl.core.transition import Batch
+
+Info = dict[str, jax.Array]
+Update = Callable[[Any, Batch], tuple[Any, Info]]
+"""Takes an agent's state, which it consumes, and a batch ``[utd, B, ...]``; gives the new state and scalars."""
+
+
+def check_shapes(batch: Batch, state_size: int) -> None:
+    """Check the shapes of a batch. Runs while tracing, so it costs nothing per call.
+
+    Raises:
+        DataError: naming the array that does not have ``[utd, B]`` rows of the right size.
+    """
+    lead = jnp.shape(batch.reward)
+    expected = {"state": (state_size,), "next_state": (state_size,), "action": (ACTION_SIZE,)}
+    for name, value in zip(Batch._fields, batch, strict=True):
+        wanted = (*lead, *expected.get(name, ()))
+        if len(lead) != 2 or jnp.shape(value) != wanted:
+            raise DataError(f"batch.{name} has shape {jnp.shape(value)}, expected [utd, B] rows of {wanted[2:]}")
+
+
+def descend(optimiser: optax.GradientTransformation, gradient: Any, moments: Any, params: Any) -> tuple[Any, Any]:
+    """One step of an optimiser: new parameters and moments."""
+    change, moments = optimiser.update(gradient, moments, params)
+    return optax.apply_updates(params, change), moments
+
+
+def polyak(average: Any, params: Any, tau: float) -> Any:
+    """A running average moved by the share `tau` towards `params`."""
+    return jax.tree.map(lambda a, p: a + tau * (p - a), average, params)
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether every floating-point number of a tree is finite, a scalar."""
+    floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in floats]).all()

@@ -1,0 +1,128 @@
+"""The page's tab that starts recordings and trainings, and shows what runs and what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import viser
+
+from robot_rl.console.jobs import Job, Jobs
+from robot_rl.console.library import list_runs
+from robot_rl.console.library_text import runs_table
+from robot_rl.core.errors import ConfigError, RobotRlError
+from robot_rl.data.episode_log import SUFFIX
+from robot_rl.runtime.attend.recorder import CONSOLE
+
+EXPERT, NOBODY = "the scripted expert", "nobody"
+NONE_RUN = "nothing runs"
+DEMOS = "demos"
+
+Event = viser.GuiEvent[viser.GuiButtonHandle]
+
+
+class SessionsPanel:
+    """Fills the tab that is open.
+
+    Args:
+        gui: of the viser server.
+        folder: of the runs; demonstrations are recorded below it.
+        tasks: names that there are.
+        may: whether a client may start and stop programs now.
+    """
+
+    def __init__(self, gui: viser.GuiApi, folder: Path, tasks: Sequence[str], may: Callable[[int], bool]) -> None:
+        self._folder, self._jobs, self._may = folder, Jobs(folder), may
+        self._task = gui.add_dropdown("Task", tuple(tasks))
+        self._options = gui.add_text("Options", "", hint="Of the task, as NAME=VALUE, with spaces in between.")
+        self._cameras = gui.add_text("Cameras", "", hint="Names with spaces in between, for example: side wrist")
+        with gui.add_folder("Demonstrations"):
+            self._n = gui.add_number("How many", 20, min=1, max=1000, step=1)
+            gui.add_button("Record", icon=viser.Icon.PLAYER_RECORD, color="red").on_click(self._guarded(self._record))
+        with gui.add_folder("Training"):
+            self._demos: viser.GuiDropdownHandle[str] = gui.add_dropdown("Demonstrations of", (EXPERT, NOBODY))
+            self._steps = gui.add_number("Steps", 10_000, min=100, step=100)
+            self._scripted = gui.add_checkbox(
+                "Scripted corrections", False, hint="A program takes over when progress stalls; so may you."
+            )
+            gui.add_button("Train", icon=viser.Icon.SCHOOL, color="blue").on_click(self._guarded(self._train))
+        with gui.add_folder("Programs"):
+            self._said = gui.add_markdown("")
+            self._running: viser.GuiDropdownHandle[str] = gui.add_dropdown("Running", (NONE_RUN,))
+            gui.add_button("Save and stop", icon=viser.Icon.PLAYER_STOP, color="gray").on_click(
+                self._guarded(self._stop)
+            )
+        with gui.add_folder("Runs"):
+            self._runs = gui.add_markdown("")
+
+    def refresh(self) -> None:
+        """Show what runs now; for about one call a second."""
+        running = self._jobs.running()
+        _offer(self._running, tuple(job.name for job in running) or (NONE_RUN,))
+        recorded = sorted(p.name for p in (self._folder / DEMOS).glob("*") if any(p.glob(f"*{SUFFIX}")))
+        _offer(self._demos, (EXPERT, NOBODY, *recorded))
+        texts = programs_text(running, self._jobs.known()), runs_table(list_runs(self._folder))
+        for shown, text in zip((self._said, self._runs), texts, strict=True):
+            if shown.content != text:
+                shown.content = text
+
+    def _record(self) -> str:
+        task, n = self._task.value, int(self._n.value)
+        out = self._folder / DEMOS / task
+        argv = ["demos", "record", task, "--device", CONSOLE, "--n", str(n), "--out", str(out)]
+        self._jobs.start([*argv, *self._common()])
+        return f"Recording {n} demonstrations of {task}: choose it in the tab Live and take charge."
+
+    def _train(self) -> str:
+        task, demos = self._task.value, self._demos.value
+        argv = ["train", task, "--out-dir", str(self._folder), "--env-steps", str(int(self._steps.value))]
+        if demos == NOBODY:
+            argv += ["--demos", "0"]
+        elif demos != EXPERT:
+            argv += ["--demos", str(self._folder / DEMOS / demos)]
+        if self._scripted.value:
+            argv += ["--corrections", "scripted"]
+        self._jobs.start([*argv, *self._common()])
+        return f"Training {task}: it appears in the tab Live when it acts."
+
+    def _stop(self) -> str:
+        found = [job for job in self._jobs.running() if job.name == self._running.value]
+        for job in found:
+            job.stop()
+        return f"{found[0].name} saves and ends." if found else "Nothing runs."
+
+    def _common(self) -> list[str]:
+        options, cameras = self._options.value.split(), self._cameras.value.split()
+        if wrong := [option for option in options if "=" not in option]:
+            raise ConfigError(f"the option {wrong[0]!r} is not of the form NAME=VALUE")
+        return [*(["--task-options", *options] if options else []), *(["--cameras", *cameras] if cameras else [])]
+
+    def _guarded(self, act: Callable[[], str]) -> Callable[[Event], None]:
+        """Do it for the one in charge, and tell whoever pressed what came of it."""
+
+        def press(event: Event) -> None:
+            if event.client is None or event.client_id is None:
+                return
+            if not self._may(event.client_id):
+                event.client.add_notification("Take charge first", "Only who is in charge starts and stops programs.")
+                return
+            try:
+                event.client.add_notification("Done", act(), auto_close_seconds=8.0)
+            except RobotRlError as e:
+                event.client.add_notification("That did not work", str(e), color="red")
+
+        return press
+
+
+def programs_text(running: Sequence[Job], known: Sequence[Job]) -> str:
+    """What runs and what it said last, and how the newest ended, as Markdown."""
+    lines = [f"**{' '.join(job.argv[:3])}**\n\n```\n{job.tail(2)}\n```" for job in running]
+    ended = [job for job in known if job not in running]
+    if ended:
+        lines.append(f"Ended last: {' '.join(ended[-1].argv[:3])}\n\n```\n{ended[-1].tail(2)}\n```")
+    return "\n\n".join(lines) or "Nothing was started here yet."
+
+
+def _offer(dropdown: viser.GuiDropdownHandle[str], options: tuple[str, ...]) -> None:
+    if dropdown.options != options:
+        dropdown.options = options
