@@ -20,7 +20,7 @@ class Paced:
         env: closed with this one.
         now_s: a clock that does not run backwards.
         sleep: waits for so many seconds.
-        wanted: asked at each step; while it says no, steps take no longer than they need.
+        when: asked at each step; while it says no, steps take no longer than they need.
     """
 
     def __init__(
@@ -29,9 +29,9 @@ class Paced:
         now_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         *,
-        wanted: Callable[[], bool] = lambda: True,
+        when: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._env, self._now_s, self._sleep, self._wanted = env, now_s, sleep, wanted
+        self._env, self._now_s, self._sleep, self._when = env, now_s, sleep, when
         self.hz = env.hz
         self._tick_s = now_s()
 
@@ -64,7 +64,7 @@ class Paced:
     def step(self, action: Float32) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Act for one control period, and wait until it is over."""
         answer = self._env.step(action)
-        if self._env.lockstep and self._wanted():
+        if self._env.lockstep and self._when():
             self._tick_s = max(self._tick_s + 1.0 / self.hz, self._now_s())
             self._sleep(max(self._tick_s - self._now_s(), 0.0))
         return answer

@@ -70,3 +70,14 @@ def test_it_is_the_same_environment() -> None:
     env.hold()
     env.close()
     assert inner.holds == 1 and inner.closed
+
+
+def test_it_hurries_while_nobody_needs_the_pace() -> None:
+    wall, watched = Wall(), [False]
+    env = Paced(PointEnv(limit=50), wall.now, wall.sleep, when=lambda: watched[0])
+    env.reset(seed=0)
+    env.step(STILL)
+    assert wall.slept_s == []
+    watched[0] = True
+    env.step(STILL)
+    assert wall.slept_s == [pytest.approx(0.1)]

@@ -75,7 +75,7 @@ class Actor:
         self._teller = Teller(self._attended)
         self._advisor = Advisor(env.state_spec, env.hz, config.advisor)
         # A simulation that runs faster than life slows down to it for as long as a person attends.
-        self._env = Paced(env, wanted=lambda: bool(self._attended.operator))
+        self._env = Paced(env, when=lambda: bool(self._attended.operator))
         if self._attended.problem:
             print(f"nobody can take over: {self._attended.problem}", flush=True)
 
