@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from contextlib import ExitStack
@@ -30,6 +31,8 @@ TICK_S = 0.1
 PANELS_EVERY = 3
 LOOK_EVERY = 10
 PANEL_PX = 340
+RETRY_S = 10.0
+REPLAYED = "The view shows a replay, not the live cell."
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Console:
         self.front = Front(self._device)
         self._cell: LiveCell | None = None
         self._wanted: str | None = None
+        self._silent_s: dict[Meeting, float] = {}
         self._turn = 0
         with ExitStack() as stack:
             self._server = viser.ViserServer("127.0.0.1", _free_port(), label="robot_rl", verbose=False)
@@ -123,21 +127,31 @@ class Console:
         with tabs.add_tab("Sessions", viser.Icon.LIST):
             self._sessions = SessionsPanel(server.gui, folder, task_names(), self._may)
         with tabs.add_tab("Replay", viser.Icon.PLAYER_PLAY):
-            self._replay = ReplayPanel(server, folder, self._theatre, self._may)
+            self._replay = ReplayPanel(server, folder, self._theatre, self._may, self._may_switch)
 
     def _may(self, client: int) -> bool:
         return self.front.desk.seating.in_charge == client
 
-    def _choose(self, name: str) -> None:
+    def _may_switch(self, client: int) -> bool:
+        """What everybody sees is for the one in charge to say; he must not lose the robot out of sight."""
+        holder = self.front.desk.seating.holder
+        return holder is None or holder.client == client
+
+    def _choose(self, client: int, name: str) -> None:
         """Called by viser's thread."""
-        self._wanted = name
+        if self._may_switch(client):
+            self._wanted = name
 
     def _look_around(self) -> None:
         """Show what somebody chose, else what runs, the newest last."""
-        there = meetings()
+        now_s = time.monotonic()
+        if self._cell is not None and self._cell.gone:
+            self._silent_s[self._cell.meeting] = now_s
+        # Somebody who was killed leaves his socket; somebody who was only slow is found again.
+        there = [m for m in meetings() if now_s - self._silent_s.get(m, -math.inf) > RETRY_S]
         current = None if self._cell is None else self._cell.meeting
         wanted = next((m for m in there if label(m) == self._wanted), None)
-        if wanted is None and (self._cell is None or self._cell.gone or current not in there):
+        if wanted is None and current not in there:
             wanted = max(there, key=_age_order, default=None)
         if wanted is not None and wanted != current:
             self._show(wanted)
@@ -178,7 +192,8 @@ class Console:
         """Called by the watching thread."""
         acts = WAITS if status.health is None else POLICY
         arm = HELD if status.lost else PAUSED if status.paused else YOU if status.engaged else acts
-        self.front.show(arm, status.prompt, taken=status.engaged)
+        prompt = REPLAYED if self._theatre.replays else status.prompt
+        self.front.show(arm, prompt, taken=status.engaged)
 
 
 def _mark_page(client: viser.ClientHandle) -> None:

@@ -41,13 +41,13 @@ class LivePanel:
     Args:
         gui: of the viser server.
         device: of whoever is in charge.
-        choose: called with the name of the acting loop that somebody wants to see.
+        choose: called with the client and the name of the acting loop that he wants to be shown.
     """
 
-    def __init__(self, gui: viser.GuiApi, device: BrowserTeleop, choose: Callable[[str], None]) -> None:
+    def __init__(self, gui: viser.GuiApi, device: BrowserTeleop, choose: Callable[[int, str], None]) -> None:
         self._gui = gui
         self._cells: viser.GuiDropdownHandle[str] = gui.add_dropdown("Cell", (NOTHING,))
-        self._cells.on_update(lambda event: choose(event.target.value) if event.client_id is not None else None)
+        self._cells.on_update(lambda e: choose(e.client_id, e.target.value) if e.client_id is not None else None)
         self._state = gui.add_markdown("")
         with gui.add_folder("This episode"):
             self._marks = MarksPanel(gui, device)

@@ -30,6 +30,7 @@ class _Chooser:
     source: viser.GuiDropdownHandle[str]
     episode: viser.GuiDropdownHandle[str]
     entries: Mapping[str, EpisodeEntry]
+    chosen: str = NOTHING
     shown: Path | None = None
     recording: Recording | None = None
 
@@ -42,11 +43,19 @@ class ReplayPanel:
         folder: of the runs.
         theatre: where episodes are played.
         may: whether a client may label now.
+        may_switch: whether a client may decide now what everybody sees.
     """
 
-    def __init__(self, server: viser.ViserServer, folder: Path, theatre: Theatre, may: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        folder: Path,
+        theatre: Theatre,
+        may: Callable[[int], bool],
+        may_switch: Callable[[int], bool],
+    ) -> None:
         gui = server.gui
-        self._gui, self._folder, self._theatre, self._may = gui, folder, theatre, may
+        self._gui, self._folder, self._theatre, self._may, self._may_switch = gui, folder, theatre, may, may_switch
         self._sources: dict[str, Path] = {}
         self._first = self._chooser("Show", "Episode")
         with gui.add_folder("Compare with", expand_by_default=False):
@@ -97,6 +106,11 @@ class ReplayPanel:
 
         @chooser.source.on_update
         def _(event: viser.GuiEvent[viser.GuiDropdownHandle[str]]) -> None:
+            if event.client is not None and not self._may_switch(event.client.client_id):
+                event.client.add_notification("Not now", "Whoever is in charge decides what everybody sees.")
+                chooser.source.value = chooser.chosen  # type: ignore[misc]
+                return
+            chooser.chosen = chooser.source.value
             path = self._sources.get(chooser.source.value)
             try:
                 entries = [] if path is None else list_episodes(path)

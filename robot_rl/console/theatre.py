@@ -69,6 +69,11 @@ class Theatre:
         self.problem = ""
 
     @property
+    def replays(self) -> bool:
+        """Whether recordings are shown instead of the live cell."""
+        return bool(self._recordings)
+
+    @property
     def gizmo_visible(self) -> bool:
         """Whether the tool can be dragged."""
         return self._gizmo_visible
