@@ -50,7 +50,6 @@ def session(browser: Any, url: str, folder: Path) -> None:
     cameras = laptop.locator("label", has_text="Cameras").locator("xpath=following::input[1]").first
     cameras.fill("side wrist")
     cameras.press("Enter")
-    photograph(laptop, folder / "operator_sessions.png")
     laptop.get_by_role("button", name="Train").click()
     laptop.get_by_role("tab", name="Live").click()
     laptop.wait_for_selector("text=the arm follows the policy", timeout=PATIENCE_MS)
@@ -74,6 +73,9 @@ def replay(browser: Any, url: str, folder: Path) -> None:
     """Two episodes at once."""
     page = open_console(browser, url, width=LAPTOP[0], height=LAPTOP[1], ready_ms=PATIENCE_MS)
     close_notice(page)
+    page.get_by_role("tab", name="Sessions").click()
+    page.mouse.move(300, 300)
+    photograph(page, folder / "operator_sessions.png")
     page.get_by_role("tab", name="Replay").click()
     for k, label in enumerate(("Show", "From")):
         if k:

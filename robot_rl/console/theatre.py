@@ -66,6 +66,7 @@ class Theatre:
         self._gizmo: Gizmo | None = None
         self._gizmo_visible = False
         self._recordings: list[Scene] = []
+        self._bare = Stage(server.scene, "/bare", ())  # what there is to see before anything runs
         self.problem = ""
 
     @property
@@ -106,6 +107,7 @@ class Theatre:
                 self._live.close()
                 self._gizmo.close()
             self._live = self._gizmo = None
+            self._bare.visible = not self._recordings
 
     def show_recordings(self, tasks: Sequence[Task]) -> None:
         """Make room for so many recordings, the second and later ones as ghosts; none for the live cell again."""
@@ -117,6 +119,7 @@ class Theatre:
             self._recordings = [
                 Scene(self._server, f"/recording{k}", task, ghost=k > 0) for k, task in enumerate(tasks)
             ]
+            self._bare.visible = not tasks
 
     def show_frames(self, views: Sequence[View]) -> None:
         """Show a state of each recording."""
@@ -139,6 +142,7 @@ class Theatre:
             self.problem = f"this console cannot show the task of that actor: {e}"
             return False
         self.problem = ""
+        self._bare.visible = False
         self._live = Scene(self._server, "/live", task)
         self._gizmo = Gizmo(self._server.scene, self._device, task.action_spec.motion)
         return True
