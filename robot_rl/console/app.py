@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,8 +75,10 @@ class Console:
         self._silent_s: dict[Meeting, float] = {}
         self._turn = 0
         with ExitStack() as stack:
-            self._server = viser.ViserServer("127.0.0.1", _free_port(), label="robot_rl", verbose=False)
-            stack.callback(self._server.stop)
+            # It would print its own address, past the door.
+            with redirect_stdout(io.StringIO()):
+                self._server = viser.ViserServer("127.0.0.1", _free_port(), label="robot_rl", verbose=False)
+            stack.callback(_stop_quietly, self._server)
             self._door = Door(
                 self._server.get_port(), self.front, host=options.host, port=options.port, token=options.token
             )
@@ -194,6 +197,11 @@ class Console:
         arm = HELD if status.lost else PAUSED if status.paused else YOU if status.engaged else acts
         prompt = REPLAYED if self._theatre.replays else status.prompt
         self.front.show(arm, prompt, taken=status.engaged)
+
+
+def _stop_quietly(server: viser.ViserServer) -> None:
+    with redirect_stdout(io.StringIO()):
+        server.stop()
 
 
 def _mark_page(client: viser.ClientHandle) -> None:
