@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -92,10 +93,7 @@ class SessionsPanel:
         return f"{found[0].name} saves and ends." if found else "Nothing runs."
 
     def _common(self) -> list[str]:
-        options, cameras = self._options.value.split(), self._cameras.value.split()
-        if wrong := [option for option in options if "=" not in option]:
-            raise ConfigError(f"the option {wrong[0]!r} is not of the form NAME=VALUE")
-        return [*(["--task-options", *options] if options else []), *(["--cameras", *cameras] if cameras else [])]
+        return common_flags(self._options.value, self._cameras.value)
 
     def _guarded(self, act: Callable[[], str]) -> Callable[[Event], None]:
         """Do it for the one in charge, and tell whoever pressed what came of it."""
@@ -112,6 +110,24 @@ class SessionsPanel:
                 event.client.add_notification("That did not work", str(e), color="red")
 
         return press
+
+
+def common_flags(options: str, cameras: str) -> list[str]:
+    """Flags of what was typed, which can be nothing but options of the task and names of cameras.
+
+    Raises:
+        ConfigError: something else was typed.
+    """
+    flags = []
+    for flag, typed, form, expected in (
+        ("--task-options", options.split(), r"[a-z]\w*=\S+", "NAME=VALUE"),
+        ("--cameras", cameras.split(), r"[A-Za-z]\w*", "a camera's name"),
+    ):
+        for word in typed:
+            if re.fullmatch(form, word, re.ASCII) is None:
+                raise ConfigError(f"got {word!r}, expected {expected}")
+        flags += [flag, *typed] if typed else []
+    return flags
 
 
 def programs_text(running: Sequence[Job], known: Sequence[Job]) -> str:
