@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,18 +134,18 @@ def test_what_is_refused_leaves_no_file(tmp_path: Path, episode_id: str, outcome
     assert not (tmp_path / LABELS_FILE).exists()
 
 
-def _say(folder: Path, name: str) -> None:
-    for i in range(20):
-        write_label(folder, f"episode-{i}", "success", name)
+SAY = """
+import sys
+from pathlib import Path
+from robot_rl.data.labels import write_label
+for k in range(20):
+    write_label(Path(sys.argv[1]), f"episode-{k}", "success", sys.argv[2])
+"""
 
 
 def test_two_programs_that_label_at_once_lose_nothing(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    others = [context.Process(target=_say, args=(tmp_path, f"p{k}")) for k in range(3)]
-    for other in others:
-        other.start()
-    for other in others:
-        other.join()
+    others = [subprocess.Popen([sys.executable, "-c", SAY, str(tmp_path), f"p{k}"]) for k in range(3)]
+    assert [other.wait() for other in others] == [0, 0, 0]
     found = read_labels(tmp_path)
     assert {v.version for v in found.values()} == {3}
     assert len(found) == 20
