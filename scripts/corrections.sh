@@ -7,14 +7,14 @@ cd "$(dirname "$0")/.."
 . scripts/study.sh
 runs=${1:-runs}/corrections
 
-task='PegInsert --task-options clearance_mm=0.2 --demos.n 20 --evaluation.every 2000'
+task='PegInsert --task-options clearance_mm=0.2 --demos.n 20'
 study "$runs" "
-corrections          $task --env-steps 20000 --corrections scripted
-alone                $task --env-steps 20000 --corrections none
+corrections          $task --env-steps 26000 --corrections scripted
+alone                $task --env-steps 26000 --corrections none
 hg-dagger            $task --env-steps 20000 --corrections scripted --algorithm bc --pace.warmup-updates 2000
 cloning              $task --env-steps 0     --corrections none     --algorithm bc --pace.warmup-updates 20000
-charged-before       $task --env-steps 20000 --corrections scripted --interventions.before-s 1.5 --agent.q-range -1.67 1
-recent-first         $task --env-steps 20000 --corrections scripted --interventions.recency-half-life-steps 5000
+charged-before       $task --env-steps 26000 --corrections scripted --interventions.before-s 1.5 --agent.q-range -1.67 1
+recent-first         $task --env-steps 26000 --corrections scripted --interventions.recency-half-life-steps 5000
 "
 
 # shellcheck disable=SC2046
