@@ -80,12 +80,13 @@ def test_fingers_keep_pressing_on_what_is_between_them(
     settle(hand)
     stage.place("cube", np.array([tool_m[0], tool_m[1], 0.02, 0.0, 0.0, 0.0, 1.0]))
     hand.command(width_m)
+    # The hand says so in its next message, which may come after it has stopped.
+    wait_until(lambda: hand.health()["holds something"] == "yes")
     settle(hand)
     assert hand.state().width_m == pytest.approx(0.04, abs=2e-3)
     assert (hand.state().target_m, hand.health()["holds something"]) == (width_m, "yes")
     hand.command(CONFIG.max_width_m)
-    settle(hand)
-    assert hand.health()["holds something"] == "no"
+    wait_until(lambda: hand.health()["holds something"] == "no")
     stage.close()
 
 
