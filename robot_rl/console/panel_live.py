@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import viser
 
 from robot_rl.console.browser import BrowserTeleop
 from robot_rl.console.live import LiveCell
 from robot_rl.console.panel_marks import MarksPanel
+from robot_rl.console.pictures import Pictures
 from robot_rl.console.strips import Series, Strips
-from robot_rl.core.types import Image
 from robot_rl.runtime.attend.messages import ActorStatus
 from robot_rl.runtime.attend.place import Meeting
 from robot_rl.runtime.attend.view import View
@@ -51,8 +51,7 @@ class LivePanel:
         self._state = gui.add_markdown("")
         with gui.add_folder("This episode"):
             self._marks = MarksPanel(gui, device)
-        self._cameras = gui.add_folder("Cameras", visible=False)
-        self._images: dict[str, viser.GuiImageHandle] = {}
+        self._pictures = Pictures(gui, "Cameras")
         with gui.add_folder("Curves"):
             self._strips = Strips(gui, STRIPS)
         self._seen: View | None = None
@@ -86,19 +85,7 @@ class LivePanel:
         view = None if cell is None else cell.view
         if view is not None and view is not self._seen:
             self._seen = view
-            self._show(view.images)
-
-    def _show(self, images: Mapping[str, Image]) -> None:
-        for gone in set(self._images) - set(images):
-            self._images.pop(gone).remove()
-        if self._cameras.visible != bool(images):
-            self._cameras.visible = bool(images)
-        for name, image in images.items():
-            if name in self._images:
-                self._images[name].image = image
-            else:
-                with self._cameras:
-                    self._images[name] = self._gui.add_image(image, label=name)
+            self._pictures.show(view.images)
 
 
 def label(meeting: Meeting) -> str:

@@ -12,11 +12,11 @@ import viser
 from robot_rl.console.library import EpisodeEntry, list_episodes, list_runs
 from robot_rl.console.library_text import episode_label
 from robot_rl.console.panel_sessions import DEMOS
+from robot_rl.console.pictures import Pictures
 from robot_rl.console.recording import Recording, load_recording
 from robot_rl.console.theatre import Theatre
 from robot_rl.core.errors import RobotRlError
 from robot_rl.core.marks import FAILURE, SUCCESS
-from robot_rl.core.types import Image
 from robot_rl.data.labels import write_label
 
 NOTHING = "nothing"
@@ -64,8 +64,7 @@ class ReplayPanel:
         self._play = gui.add_checkbox("Play", True)
         self._speed = gui.add_dropdown("Speed", tuple(SPEEDS))
         self._facts = gui.add_markdown("")
-        self._cameras = gui.add_folder("Pictures", visible=False)
-        self._images: dict[str, viser.GuiImageHandle] = {}
+        self._pictures = Pictures(gui, "Pictures")
         with gui.add_folder("Label", expand_by_default=False):
             for text, label, color in (("It succeeded", SUCCESS, "green"), ("It failed", FAILURE, "red")):
                 gui.add_button(text, color=color).on_click(self._labeller(label))  # type: ignore[arg-type]
@@ -154,19 +153,7 @@ class ReplayPanel:
         recordings = self._recordings()
         views = [r.frames[r.index_at(self._at_s)] for r in recordings]
         self._theatre.show_frames(views)
-        self._show(views[0].images)
-
-    def _show(self, images: Mapping[str, Image]) -> None:
-        for gone in set(self._images) - set(images):
-            self._images.pop(gone).remove()
-        if self._cameras.visible != bool(images):
-            self._cameras.visible = bool(images)
-        for name, image in images.items():
-            if name in self._images:
-                self._images[name].image = image
-            else:
-                with self._cameras:
-                    self._images[name] = self._gui.add_image(image, label=name)
+        self._pictures.show(views[0].images)
 
     def _back(self, event: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
         for chooser in (self._first, self._second):
