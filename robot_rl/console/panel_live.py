@@ -9,6 +9,7 @@ from collections.abc import Callable
 import viser
 
 from robot_rl.console.browser import BrowserTeleop
+from robot_rl.console.choices import offer
 from robot_rl.console.live import LiveCell
 from robot_rl.console.panel_marks import MarksPanel
 from robot_rl.console.pictures import Pictures
@@ -59,8 +60,7 @@ class LivePanel:
     def offer(self, meetings: list[Meeting], chosen: Meeting | None) -> None:
         """Which acting loops there are, and which one is shown."""
         names = tuple(label(m) for m in meetings) or (NOTHING,)
-        if self._cells.options != names:
-            self._cells.options = names
+        offer(self._cells, names)
         value = NOTHING if chosen is None else label(chosen)
         if value in names and self._cells.value != value:
             self._cells.value = value  # type: ignore[misc]

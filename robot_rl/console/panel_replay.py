@@ -9,6 +9,7 @@ from pathlib import Path
 
 import viser
 
+from robot_rl.console.choices import offer
 from robot_rl.console.library import EpisodeEntry, list_episodes, list_runs
 from robot_rl.console.library_text import episode_label
 from robot_rl.console.panel_sessions import DEMOS
@@ -79,7 +80,7 @@ class ReplayPanel:
         runs = {f"{run.task} {run.path.name}": run.path for run in list_runs(self._folder)}
         self._sources = {**dict(reversed(runs.items())), **demos}
         for chooser in (self._first, self._second):
-            _offer(chooser.source, (NOTHING, *self._sources))
+            offer(chooser.source, (NOTHING, *self._sources))
 
     def turn(self) -> None:
         """Play on; for ten calls a second."""
@@ -117,7 +118,7 @@ class ReplayPanel:
                 entries = []
                 self._facts.content = str(e)
             chooser.entries = {episode_label(entry): entry for entry in entries}
-            _offer(chooser.episode, tuple(chooser.entries) or (NOTHING,))
+            offer(chooser.episode, tuple(chooser.entries) or (NOTHING,))
 
         return chooser
 
@@ -189,8 +190,3 @@ def facts(recording: Recording) -> str:
     if not recording.options_known:
         lines.append("The options of its task are not known: those shown are the defaults.")
     return "\n\n".join(lines)
-
-
-def _offer(dropdown: viser.GuiDropdownHandle[str], options: tuple[str, ...]) -> None:
-    if dropdown.options != options:
-        dropdown.options = options

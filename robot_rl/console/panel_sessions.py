@@ -8,6 +8,7 @@ from pathlib import Path
 
 import viser
 
+from robot_rl.console.choices import offer
 from robot_rl.console.jobs import Job, Jobs
 from robot_rl.console.library import list_runs
 from robot_rl.console.library_text import runs_table
@@ -59,9 +60,9 @@ class SessionsPanel:
     def refresh(self) -> None:
         """Show what runs now; for about one call a second."""
         running = self._jobs.running()
-        _offer(self._running, tuple(job.name for job in running) or (NONE_RUN,))
+        offer(self._running, tuple(job.name for job in running) or (NONE_RUN,))
         recorded = sorted(p.name for p in (self._folder / DEMOS).glob("*") if any(p.glob(f"*{SUFFIX}")))
-        _offer(self._demos, (EXPERT, NOBODY, *recorded))
+        offer(self._demos, (EXPERT, NOBODY, *recorded))
         texts = programs_text(running, self._jobs.known()), runs_table(list_runs(self._folder))
         for shown, text in zip((self._said, self._runs), texts, strict=True):
             if shown.content != text:
@@ -137,8 +138,3 @@ def programs_text(running: Sequence[Job], known: Sequence[Job]) -> str:
     if ended:
         lines.append(f"Ended last: {' '.join(ended[-1].argv[:3])}\n\n```\n{ended[-1].tail(2)}\n```")
     return "\n\n".join(lines) or "Nothing was started here yet."
-
-
-def _offer(dropdown: viser.GuiDropdownHandle[str], options: tuple[str, ...]) -> None:
-    if dropdown.options != options:
-        dropdown.options = options

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from robot_rl.runtime.bench.browser import ARGUMENTS, BROWSERS
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-# The 3-D view is drawn by the processor.
-ARGUMENTS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 READY_MS = 30_000
 
 
 def executable() -> str | None:
     """Path of the browser; None if there is none."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 def require() -> str:
@@ -28,7 +27,7 @@ def require() -> str:
     pytest.importorskip("playwright", reason="needs Playwright: pip install playwright")
     found = executable()
     if found is None:
-        pytest.skip(f"needs Chromium: one of {', '.join(NAMES)} on the path")
+        pytest.skip(f"needs Chromium: one of {', '.join(BROWSERS)} on the path")
     return found
 
 

@@ -209,6 +209,8 @@ class Actor:
             print(f"the episode was ended by a device: {collector.last_refusal}", flush=True)
 
     def _tell_guests(self, collector: Collector) -> None:
+        if not self._attended.attended:
+            return
         link, config, advisor = self._link.status, self._config, self._advisor
         status = ActorStatus(
             advice=advisor.advice.text,

@@ -79,6 +79,11 @@ class OperatorPost:
         return replace(self._state, buttons=buttons, age_s=self._state.age_s + self._silent_s(self._chair))
 
     @property
+    def attended(self) -> bool:
+        """Whether anybody is there."""
+        return bool(self._guests)
+
+    @property
     def watched(self) -> bool:
         """Whether somebody wants to see."""
         return any(guest.watches for guest in self._guests.values())

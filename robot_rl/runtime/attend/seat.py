@@ -58,6 +58,11 @@ class Attended:
         return "" if self._post is None else self._post.operator
 
     @property
+    def attended(self) -> bool:
+        """Whether anybody is there, to operate or to watch."""
+        return self._post is not None and self._post.attended
+
+    @property
     def watched(self) -> bool:
         """Whether somebody wants to see."""
         return self._post is not None and self._post.watched
