@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,14 @@ def learner() -> Iterator[StubLearner]:
     with closing(StubLearner()) as one:
         one.publisher.publish(1, policy_arrays())
         yield one
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    """What the loop prints; unlike reading what was captured, looking at it while it prints loses nothing."""
+    out = StringIO()
+    monkeypatch.setattr(acting, "print", partial(print, file=out), raising=False)
+    return out
 
 
 def spawn(
@@ -222,20 +232,13 @@ def test_a_failing_disk_stops_the_robot_first_and_loses_nothing_written(
 
 
 def test_a_full_spool_holds_the_actor_between_episodes_until_it_drains(
-    learner: StubLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    learner: StubLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: StringIO
 ) -> None:
     monkeypatch.setattr(acting, "CHECK_DISK_EVERY_S", 0.0)
     env = PointEnv(limit=12)
     actor = InThread(options(learner, tmp_path, spool_limit_bytes=30_000), monkeypatch, env)
     learner.pump_until(lambda: learner.archive)
-    seen = ""
-
-    def held() -> bool:
-        nonlocal seen
-        seen += capfd.readouterr().out
-        return "no new episode: the spool" in seen
-
-    until(held)  # nobody listens any more
+    until(lambda: "no new episode: the spool" in said.getvalue())  # nobody listens any more
     steps = len(env.actions)
     time.sleep(0.2)
     assert len(env.actions) == steps and not actor.done
@@ -243,13 +246,13 @@ def test_a_full_spool_holds_the_actor_between_episodes_until_it_drains(
     learner.pump_until(lambda: len(env.actions) > steps + 20)
     actor.stop.set()
     learner.pump_until(lambda: actor.done)
-    assert actor.error is None and "acting goes on as usual" in capfd.readouterr().out
+    assert actor.error is None and "acting goes on as usual" in said.getvalue()
     check_stream(learner)
 
 
 @pytest.mark.parametrize("pause", [False, True])
 def test_a_stale_policy_is_reported_and_pauses_if_that_is_wanted(
-    pause: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    pause: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: StringIO
 ) -> None:
     config = tiny_config(lockstep=False, pace=PaceConfig(max_policy_age_s=0.8, pause_when_stale=pause))
     with closing(StubLearner(config=config)) as learner:
@@ -257,16 +260,9 @@ def test_a_stale_policy_is_reported_and_pauses_if_that_is_wanted(
         env = PointEnv(limit=12)
         actor = InThread(options(learner, tmp_path), monkeypatch, env)
         learner.pump_until(lambda: len(env.actions) > 20)
-        out = ""
-
-        def reported() -> bool:
-            nonlocal out
-            out += capfd.readouterr().out
-            return "the learner has not confirmed policy 1 for 0.8 s" in out
-
-        until(reported)
+        until(lambda: "the learner has not confirmed policy 1 for 0.8 s" in said.getvalue())
         if pause:
-            assert "holding after this episode" in out
+            assert "holding after this episode" in said.getvalue()
             time.sleep(0.1)
             steps, episodes = len(env.actions), env.episode
             time.sleep(0.3)
@@ -274,7 +270,7 @@ def test_a_stale_policy_is_reported_and_pauses_if_that_is_wanted(
             learner.pump_until(lambda: len(env.actions) > steps + 5)
         else:
             steps = len(env.actions)
-            assert "going on with it" in out
+            assert "going on with it" in said.getvalue()
             until(lambda: len(env.actions) > steps + 5)
         actor.stop.set()
         learner.pump_until(lambda: actor.done)

@@ -25,6 +25,7 @@ def until(condition: Callable[[], object], limit_s: float = 30.0) -> None:
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, f"nothing happened in {limit_s} s"
+        time.sleep(0.001)
 
 
 def policy_arrays() -> dict[str, Any]:
