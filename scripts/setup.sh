@@ -34,7 +34,7 @@ if ! .venv/bin/python -c "$usable" 2>/dev/null; then
     "$found" -m venv .venv
 fi
 
-echo "installing robot_rl[$extras] and its pinned dependencies into .venv (1.3 GB on disk)"
+echo "installing robot_rl[$extras] and its pinned dependencies into .venv (3.2 GB on disk)"
 if ! .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input \
     -c constraints.txt -e ".[$extras]"; then
     echo "pip could not install the dependencies; its last lines say which. Is a package index reachable?" >&2

@@ -52,9 +52,13 @@ INTERVENTION_COMPONENT = "intervention_penalty"
 STORED = tuple(f.name for f in fields(RewardWeights))
 """Component names in the order in which a replay row stores them."""
 
-COMPONENTS = tuple(name for name in STORED if name != INTERVENTION_COMPONENT)
-"""Those of them that a record may hold: what the environment or a reward model says of a step. The other is worked out
-from what came after the step, by whoever learns from it."""
+WATCHED = ("progress", "p_success", "truth")
+"""What else a record may say of a step, to be looked at and not weighed: the raw answer of a process model in [0, 1], the
+probability of a success classifier, and success by the simulator's own rules where a detector decides."""
+
+COMPONENTS = (*(name for name in STORED if name != INTERVENTION_COMPONENT), *WATCHED)
+"""What a record may hold: what the environment or a reward model says of a step. The charge for a take-over is worked
+out from what came after the step, by whoever learns from it."""
 
 
 def check_components(rewards: Mapping[str, float]) -> None:
@@ -80,14 +84,15 @@ def component_index(name: str) -> int:
 
 
 def component_row(rewards: Mapping[str, float]) -> Float32:
-    """Components as a row ``[len(STORED)]``; absent ones are zero.
+    """Components as a row ``[len(STORED)]``; absent ones are zero, `WATCHED` ones left out.
 
     Raises:
-        DataError: a component is not in `STORED`.
+        DataError: a component is in neither.
     """
     row = np.zeros(len(STORED), np.float32)
     for name, value in rewards.items():
-        row[component_index(name)] = value
+        if name not in WATCHED:
+            row[component_index(name)] = value
     return row
 
 

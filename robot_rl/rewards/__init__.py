@@ -1,0 +1,1 @@
+"""What is rewarded: success classifiers, vision-language and preference models, process rewards."""

@@ -1,0 +1,1 @@
+"""Pictures into numbers: preprocessing, frozen encoders, the health of pictures."""
