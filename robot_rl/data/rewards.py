@@ -53,8 +53,8 @@ STORED = tuple(f.name for f in fields(RewardWeights))
 """Component names in the order in which a replay row stores them."""
 
 WATCHED = ("progress", "p_success", "truth")
-"""What else a record may say of a step, to be looked at and not weighed: the raw answer of a process model in [0, 1], the
-probability of a success classifier, and success by the simulator's own rules where a detector decides."""
+"""What else a record may say of a step, to be looked at and not weighed: the raw answer of a process model in [0, 1],
+the probability of a success classifier, and success by the simulator's own rules where a detector decides."""
 
 COMPONENTS = (*(name for name in STORED if name != INTERVENTION_COMPONENT), *WATCHED)
 """What a record may hold: what the environment or a reward model says of a step. The charge for a take-over is worked
