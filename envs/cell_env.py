@@ -13,9 +13,10 @@ import numpy.typing as npt
 from robot_rl.controllers.safety import limit_target
 from robot_rl.controllers.se3 import apply_tool_delta, tool_delta
 from robot_rl.core.errors import DataError, DeviceError, SafetyFault
-from robot_rl.core.protocols import Cell
+from robot_rl.core.protocols import Cell, Detector, RewardModel
 from robot_rl.core.specs import ACTION_SIZE, GRIPPER, GRIPPER_THRESHOLD, ActionSpec, StateSpec
 from robot_rl.core.types import Array, CellReadings, Float32, Frame, Image
+from robot_rl.envs.judging import Judgement, Judging
 from robot_rl.envs.observation import make_observation_space, make_state_spec, observe
 from robot_rl.envs.options import EnvOptions
 from robot_rl.envs.preparation import Preparation
@@ -55,6 +56,9 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         options: rates, rewards, limits.
         renderer: object with ``render() -> uint8[H, W, 3]`` and ``close()`` behind `render()`, or None.
         resources: what the cell needs besides; closed after it, in this order.
+        detector: decides on success in place of the task's rules, which are then only told as ``rewards["truth"]``
+            where the cell knows its objects, beside its probability as ``rewards["p_success"]``.
+        progress: a model whose answer to every tick is told as ``rewards["progress"]``, also by `reset`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -67,13 +71,16 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         renderer: Any = None,
         *,
         resources: Sequence[Closeable] = (),
+        detector: Detector | None = None,
+        progress: RewardModel | None = None,
     ) -> None:
         self.cell, self.task = cell, task
+        self._judging = Judging(cell, task, detector, progress)
         self.options = options or EnvOptions()
         self.hz = self.options.hz
         self.render_mode = "rgb_array" if renderer is not None else None
         self._renderer, self._resources = renderer, tuple(resources)
-        self.state_spec: StateSpec = make_state_spec(task)
+        self.state_spec: StateSpec = make_state_spec(task, objects=self.options.observe_objects)
         self.action_spec: ActionSpec = task.action_spec
         self.action_space = gym.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self.observation_space = make_observation_space(self.state_spec, cell.cameras)
@@ -117,7 +124,8 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
             options: ``{"start": Start}`` prescribes the start instead, ``{"reset_by": NAME}`` who puts them back.
 
         Raises:
-            DataError: a reading or a picture is too old, or something is not at its start, see `EnvOptions`.
+            DataError: a reading or a picture is too old, something is not at its start, see `EnvOptions`, or a model
+                cannot answer.
             SafetyFault: a latched fault keeps the cell from its start state.
             DeviceError: a device is gone, or the cell could not be brought there.
         """
@@ -140,6 +148,7 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         return observe(self._now, self.task, self.state_spec, self._frames), {
             "t_control_s": 0.0,
             "progress": self._potential,
+            "rewards": self._judging.begin(self._now, self._frames).watched,
         }
 
     def step(self, action: npt.ArrayLike) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
@@ -148,7 +157,7 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         A fault, also one that refuses the command, ends the episode as truncated.
 
         Raises:
-            DataError: the action is not seven finite numbers, or a device gives no reading.
+            DataError: the action is not seven finite numbers, a device gives no reading, or a detector cannot judge.
         """
         before, wanted = self.snapshot, _checked(action)
         self._ticks.plan()
@@ -156,12 +165,13 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         self._ticks.wait()
         self._steps += 1
         now = self._now = self._read_or_complain()
-        success = self.task.success(now)
+        judgement = self._judging.judge(now, self._frames, self._ticks.now_s)
+        success = judgement.success
         refused = None if refusal is None else getattr(refusal, "fault", DEVICE_ERROR)
         fault = refused or now.arm.fault or self._overload(now) or self._stale(now)
         time_out = self._steps >= self.task.episode_steps
         truncated = not success and (fault is not None or time_out)
-        rewards = self._rewards(before, now, success, executed)
+        rewards = self._rewards(before, now, judgement, executed)
         rewards["force_penalty"] = -self.options.force_penalty if fault == FORCE_FAULT and not success else 0.0
         reward = rewards["success"] + rewards["process"] + rewards["force_penalty"]
         info = {
@@ -285,7 +295,7 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
             return np.clip(tool_delta(measured, limited.pose) / self._action_scale, -1.0, 1.0).astype(np.float32)
         return action[:6]
 
-    def _rewards(self, before: Snapshot, now: Snapshot, success: bool, executed: Float32) -> dict[str, float]:
+    def _rewards(self, before: Snapshot, now: Snapshot, judgement: Judgement, executed: Float32) -> dict[str, float]:
         potential = self.task.progress(now)
         process = potential - self._potential if self.options.dense_reward else 0.0
         self._potential = potential
@@ -293,7 +303,8 @@ class CellEnv(gym.Env[dict[str, Any], Float32]):
         toggled = (executed[GRIPPER] < -GRIPPER_THRESHOLD and opened) or (
             executed[GRIPPER] > GRIPPER_THRESHOLD and not opened
         )
-        return {"success": float(success), "process": float(process), "grasp_penalty": -1.0 if toggled else 0.0}
+        own = {"success": float(judgement.success), "process": process, "grasp_penalty": -1.0 if toggled else 0.0}
+        return {**own, **judgement.watched}
 
     def _overload(self, now: Snapshot) -> str | None:
         limit = self.options.force_limit_n

@@ -27,6 +27,7 @@ class ExpertStyle:
         hesitation: chance per step to pause.
         pause_steps: length of a pause.
         gain: deflection per unit of remaining distance; below 1 it slows down early.
+        aim_off_m: it takes everything to be this far from where it is, in the base frame.
     """
 
     speed: float = 0.8
@@ -35,6 +36,11 @@ class ExpertStyle:
     hesitation: float = 0.01
     pause_steps: int = 3
     gain: float = 0.9
+    aim_off_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+CARELESS = ExpertStyle(aim_off_m=(0.0, 0.04, 0.0))
+"""Of somebody who always aims to the same side and does not look: what tasks here forgive no one."""
 
 
 class ScriptedExpert:
@@ -72,7 +78,9 @@ class ScriptedExpert:
         if self._pause > 0:
             self._pause -= 1
             return action
-        wanted = style.gain * tool_delta(now.arm.pose_base_tcp, waypoint.pose_base_tcp) / self._scale
+        goal = waypoint.pose_base_tcp.copy()
+        goal[:3] += style.aim_off_m
+        wanted = style.gain * tool_delta(now.arm.pose_base_tcp, goal) / self._scale
         limit = style.speed * waypoint.speed
         for half in (slice(0, 3), slice(3, 6)):  # slow down without changing direction
             wanted[half] *= min(1.0, limit / max(float(np.abs(wanted[half]).max()), 1e-9))

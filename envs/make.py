@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ import gymnasium as gym
 import numpy as np
 
 from robot_rl.core.cells import IN_PROCESS
+from robot_rl.core.crops import Crop, check_crops
 from robot_rl.core.errors import ConfigError
 from robot_rl.core.imperfections import Imperfections, read_imperfections
+from robot_rl.core.protocols import Detector, RewardModel
+from robot_rl.core.randomisation import Randomisation, read_randomisation
 from robot_rl.core.types import Image
 from robot_rl.envs.cell_env import CellEnv
 from robot_rl.envs.experts import CorrectorStyle, ExpertStyle, ScriptedCorrector, ScriptedExpert
@@ -21,7 +24,7 @@ from robot_rl.envs.tasks import TASKS, check_options, make_task
 from robot_rl.hardware.imperfect import imperfect_cell
 from robot_rl.hardware.mujoco.cell import MujocoCell
 from robot_rl.hardware.mujoco.devices import make_sim_cell
-from robot_rl.hardware.mujoco.render import Renderer
+from robot_rl.hardware.mujoco.scene import CAMERAS
 
 IMAGE_SIZE = (128, 128)
 
@@ -31,7 +34,7 @@ class CellView:
 
     def __init__(self, sim: MujocoCell, camera: str, size: tuple[int, int], *, beautiful: bool) -> None:
         self._sim, self._camera = sim, camera
-        self._renderer = Renderer(sim.model, *size, beautiful=beautiful)
+        self._renderer = sim.renderer(*size, beautiful=beautiful)
 
     def render(self) -> Image:
         """The cell now."""
@@ -53,6 +56,10 @@ def make_env(
     render_size: tuple[int, int] = (480, 640),
     render_shadows: bool = True,
     imperfections: Imperfections | Mapping[str, Any] | str = "none",
+    randomise: Randomisation | Mapping[str, Any] | str = "none",
+    crops: Mapping[str, Sequence[int]] | None = None,
+    detector: Detector | None = None,
+    progress: RewardModel | None = None,
     **options: Any,
 ) -> CellEnv:
     """A task on a cell.
@@ -70,6 +77,12 @@ def make_env(
         render_shadows: shadows and anti-aliasing in these pictures.
         imperfections: latency, loss and noise of the devices: a preset's name, the settings, or their fields; those of
             another cell are in its YAML.
+        randomise: how far the simulated scene looks different from episode to episode: a preset's name, the settings,
+            or their fields.
+        crops: left, top, width, height by camera: the part of its picture, taken as 640 x 480 pixels, that its
+            pictures show; those of another cell are in its YAML.
+        detector: decides on success in place of the task's rules; the cameras that it looks through are opened too.
+        progress: answers with the component ``progress`` at every tick; so are its cameras.
         options: fields of the task and of `EnvOptions`.
 
     Raises:
@@ -79,22 +92,42 @@ def make_env(
     run_options, task_options = split_options(options)
     check_options("the environment", EnvOptions, run_options)
     env_options = EnvOptions(**run_options)
+    cameras = _with_those_of(cameras, detector, progress)
     built, imperfect = make_task(task, **task_options), read_imperfections(imperfections)
+    random, parts = read_randomisation(randomise), check_crops(crops or {}, CAMERAS)
     if str(cell) != IN_PROCESS:
-        _check_left_to_the_cell(cell, image_size, render_mode, imperfect)
+        check_left_to_the_cell(cell, image_size, render_mode, imperfect, random, parts)
         joined, started = open_graph_cell(*describe_cell(cell, task, task_options), built, cameras)
-        return CellEnv(joined, built, env_options, resources=(started,))
-    made, sim = make_sim_cell(built.objects, built.impedance, cameras, image_size or IMAGE_SIZE)
+        return CellEnv(joined, built, env_options, resources=(started,), detector=detector, progress=progress)
+    made, sim = make_sim_cell(built.objects, built.impedance, cameras, image_size or IMAGE_SIZE, random, parts)
     view = CellView(sim, render_camera, render_size, beautiful=render_shadows) if render_mode == "rgb_array" else None
-    return CellEnv(imperfect_cell(made, imperfect), built, env_options, view)
+    return CellEnv(imperfect_cell(made, imperfect), built, env_options, view, detector=detector, progress=progress)
 
 
-def _check_left_to_the_cell(
-    cell: str | Path, image_size: tuple[int, int] | None, render_mode: str | None, imperfections: Imperfections
+def _with_those_of(cameras: tuple[str, ...], *models: Detector | RewardModel | None) -> tuple[str, ...]:
+    """Cameras, and those that models look through, each once."""
+    wanted = [*cameras, *(camera for model in models if model is not None for camera in model.cameras)]
+    return tuple(dict.fromkeys(wanted))
+
+
+def check_left_to_the_cell(
+    cell: str | Path,
+    image_size: tuple[int, int] | None,
+    render_mode: str | None,
+    imperfections: Imperfections,
+    randomise: Randomisation,
+    crops: Mapping[str, Crop],
 ) -> None:
+    """Check that nothing is asked of a cell outside this process that its description decides.
+
+    Raises:
+        ConfigError: something is; says where it is decided.
+    """
     for wrong, why in (
         (image_size is not None, "image_size is decided by cameras.<name>.image_size in its YAML"),
         (not imperfections.off, "imperfections are in its YAML, where it is simulated"),
+        (not randomise.off, "randomise changes what the simulation in this process looks like: use the cell sim"),
+        (bool(crops), "crops are decided by cameras.<name>.crop in its YAML"),
         (render_mode is not None, "nothing here can render it: read one of its cameras, or use the cell sim"),
     ):
         if wrong:

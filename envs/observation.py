@@ -29,10 +29,10 @@ GRIPPER_PARTS = (
 )
 
 
-def make_state_spec(task: Task) -> StateSpec:
-    """Layout of the state row: the robot's parts, the gripper's where it may be commanded, the task's."""
+def make_state_spec(task: Task, *, objects: bool = True) -> StateSpec:
+    """Layout of the state row: the robot's parts, the gripper's where it may be commanded, the task's if wanted."""
     gripper = GRIPPER_PARTS if task.action_spec.gripper_active else ()
-    return StateSpec(ROBOT_PARTS + gripper + task.parts)
+    return StateSpec(ROBOT_PARTS + gripper + (task.parts if objects else ()))
 
 
 def make_observation_space(spec: StateSpec, cameras: Mapping[str, Camera]) -> gym.spaces.Dict:
@@ -49,7 +49,7 @@ def observe(now: Snapshot, task: Task, spec: StateSpec, frames: Mapping[str, Fra
 
     Args:
         now: readings.
-        task: adds its parts.
+        task: adds its parts if the layout has them.
         spec: of `make_state_spec`.
         frames: by camera.
 
@@ -72,7 +72,8 @@ def observe(now: Snapshot, task: Task, spec: StateSpec, frames: Mapping[str, Fra
     }
     if task.action_spec.gripper_active:
         values |= {"gripper_width": now.gripper.width_m, "gripper_target": now.gripper.target_m}
-    obs: dict[str, Any] = {"state": spec.pack(values | task.observe(now))}
+    told = task.observe(now)
+    obs: dict[str, Any] = {"state": spec.pack(values | {n: v for n, v in told.items() if n in spec.slices})}
     if frames:
         obs["images"] = {name: frame.image for name, frame in frames.items()}
     return obs

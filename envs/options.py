@@ -18,6 +18,8 @@ class EnvOptions:
 
     Attributes:
         hz: policy rate.
+        observe_objects: the state row holds what the task tells about its objects, which in simulation are their true
+            poses; without it a policy knows of them what the pictures show.
         dense_reward: add the change of the task's potential to the sparse success reward.
         force_limit_n: a tool force above it, after the 30 Hz filter of the sensor, ends the episode; 0 disables.
         force_penalty: reward lost by such an end. The end is a truncation, whose value is bootstrapped, so without
@@ -35,6 +37,7 @@ class EnvOptions:
     """
 
     hz: float = 10.0
+    observe_objects: bool = True
     dense_reward: bool = False
     force_limit_n: float = 80.0
     force_penalty: float = 1.0

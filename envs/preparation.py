@@ -133,7 +133,7 @@ class Preparation:
     def _tidy(self, by: str) -> None:
         """What lies wrong is for a person, except in simulation where nobody is meant to be needed."""
         if not self._seen:
-            self._asking = by == PERSON
+            self._asking = by == PERSON or (self._given_up and self._cell.placed_by_person)
         elif self._given_up or self._wrong():
             self._asking = by == PERSON or self._cell.placed_by_person
             if not self._asking:

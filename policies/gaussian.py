@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ACTION_SIZE, GRIPPER
+from robot_rl.core.transition import Observation
 from robot_rl.core.types import Float32
+from robot_rl.policies.encoders import eyes_from
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 STATE_CLIP = np.float32(10.0)
@@ -36,7 +38,7 @@ class Layer(NamedTuple):
 
 
 class GaussianPolicy:
-    """Packed state in, seven-dimensional action out; implements `robot_rl.core.protocols.Policy`.
+    """Packed state and views in, seven-dimensional action out; implements `robot_rl.core.protocols.Policy`.
 
     Motion comes from a Gaussian squashed by tanh, or from its mode when deterministic. With a gripper critic the
     gripper command is the best of close, keep and open (-1, 0, +1), or with a small chance a random one while
@@ -44,7 +46,7 @@ class GaussianPolicy:
 
     Example:
         >>> policy = GaussianPolicy.from_params(params, version=3)
-        >>> action = policy.act(state, np.random.default_rng(0))
+        >>> action = policy.act(obs, np.random.default_rng(0))
     """
 
     def __init__(self, params: Arrays, version: int) -> None:
@@ -56,11 +58,13 @@ class GaussianPolicy:
         self._owned = _get(checked, "owned").astype(np.intp)
         self._tanh = bool(_get(checked, "tanh"))
         self._log_std_range = _get(checked, "log_std_range")
-        self._actor = _layers(checked, "actor", self._center.size, 2 * self._owned.size)
+        self._eyes = eyes_from(checked)
+        inputs = self._center.size + sum(eye.size for eye in self._eyes)
+        self._actor = _layers(checked, "actor", inputs, 2 * self._owned.size)
         self._gripper: tuple[Layer, ...] = ()
         self._epsilon = 0.0
         if "gripper_epsilon" in checked:
-            self._gripper = _layers(checked, "gripper", self._center.size, GRIPPER_COMMANDS)
+            self._gripper = _layers(checked, "gripper", inputs, GRIPPER_COMMANDS)
             self._epsilon = float(checked["gripper_epsilon"])
         taken = {GRIPPER} if self._gripper else set()
         owned = self._owned.tolist()
@@ -87,11 +91,12 @@ class GaussianPolicy:
         """Which published parameters it runs."""
         return self._version
 
-    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
-        """The action for one state.
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        """The action for one observation.
 
         Args:
-            state: packed row ``float32[n]``.
+            obs: what is seen now: the packed state ``float32[n]``, and the picture ``uint8[h, w, 3]`` or the first of
+                the features ``float16[K, h, w, c]`` of each camera the policy was trained with.
             rng: source of exploration; not touched when deterministic.
             deterministic: the mode of the Gaussian and the best gripper command.
 
@@ -99,13 +104,17 @@ class GaussianPolicy:
             ``float32[7]`` in [-1, 1].
 
         Raises:
-            DataError: the state is of the wrong length or not finite.
+            DataError: the state is of the wrong length or not finite, or a camera's view is missing or of another
+                shape.
         """
+        state = obs.state
         if state.shape != self._center.shape:
             raise DataError(f"the state has shape {state.shape}, the policy expects {self._center.shape}")
         x = np.minimum(np.maximum((state - self._center) / self._scale, -STATE_CLIP), STATE_CLIP)
         if not np.isfinite(state).all():
             raise DataError(f"the state is not finite at indices {np.flatnonzero(~np.isfinite(state)).tolist()}")
+        if self._eyes:
+            x = np.concatenate([*(eye.see(obs) for eye in self._eyes), x])
         action = np.zeros(ACTION_SIZE, np.float32)
         d = self._owned.size
         head = self._forward(self._actor, x)

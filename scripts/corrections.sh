@@ -9,8 +9,8 @@ runs=${1:-runs}/corrections
 
 task='PegInsert --task-options clearance_mm=0.2 --demos.n 20'
 study "$runs" "
-corrections          $task --env-steps 26000 --corrections scripted
-alone                $task --env-steps 26000 --corrections none
+corrections          $task --env-steps 32000 --corrections scripted
+alone                $task --env-steps 32000 --corrections none
 hg-dagger            $task --env-steps 20000 --corrections scripted --algorithm bc --pace.warmup-updates 2000
 cloning              $task --env-steps 0     --corrections none     --algorithm bc --pace.warmup-updates 20000
 charged-before       $task --env-steps 26000 --corrections scripted --interventions.before-s 1.5 --agent.q-range -1.67 1

@@ -290,7 +290,7 @@ def test_every_imported_library_is_declared() -> None:
     names = {re.split(r"[\[<>=! ]", d)[0].lower() for d in declared} | {"robot_rl"}
     modules = {
         "pyyaml": "yaml", "pyzmq": "zmq", "pillow": "pil", "numba": "llvmlite", "grpcio": "grpc",
-        "franky-control": "franky",
+        "franky-control": "franky", "open_clip_torch": "open_clip",
     }  # fmt: skip
     allowed = names | {modules[n] for n in names & modules.keys()}
     if {"ros-rclpy", "ros-kilted-common-interfaces"} <= {d.split(";")[0].split(">")[0] for d in extras["ros"]}:

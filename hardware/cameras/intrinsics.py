@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from robot_rl.core.crops import Crop
 from robot_rl.core.types import Array
-from robot_rl.hardware.cameras.picture import Crop
 
 PLUMB_BOB = "plumb_bob"
 

@@ -7,9 +7,9 @@ import io
 import numpy as np
 from PIL import Image as Pillow
 
+from robot_rl.core.crops import Crop
 from robot_rl.core.types import Image
 
-Crop = tuple[int, int, int, int]
 JPEG_QUALITY = 90
 
 

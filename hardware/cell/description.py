@@ -264,11 +264,13 @@ class CellConfig:
         teleop: an operator's device.
         task: whose objects a simulated or emulated cell holds.
         task_options: of that task.
-        imperfections: latency, loss and noise of simulated devices.
+        imperfections: latency, loss and noise of simulated devices, and what their cameras do to pictures.
         supervision: ``operator``: after a fault somebody has to recover and enable the arm; ``automatic``: an
             environment does so at its next reset, which only a simulated or emulated cell allows.
         operator_timeout_s: how long an environment waits for the operator before it gives up.
         reward: start the reward node.
+        reward_model: folder of the success classifier that it asks; None for the rules of the cell's task.
+        reward_unevaluated: let it ask a classifier that nobody has evaluated, on a real robot.
         record: folder that the recorder node writes to; None for no recorder.
         seed: of what is random in a simulated cell.
     """
@@ -287,6 +289,8 @@ class CellConfig:
     supervision: Literal["operator", "automatic"] = "operator"
     operator_timeout_s: Annotated[float, Range(1.0, 86400.0)] = 600.0
     reward: bool = False
+    reward_model: Path | None = None
+    reward_unevaluated: bool = False
     record: Path | None = None
     seed: Annotated[int, Range(0)] = 0
 

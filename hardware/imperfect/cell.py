@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from robot_rl.core.imperfections import Imperfections
-from robot_rl.core.protocols import Camera, Cell, World
+from robot_rl.core.protocols import Camera, Cell
 from robot_rl.core.types import Array
 from robot_rl.hardware.imperfect.devices import ImperfectArm, ImperfectCamera, ImperfectGripper
 from robot_rl.hardware.imperfect.timeline import Timeline
@@ -19,13 +19,15 @@ Device = ImperfectArm | ImperfectGripper | ImperfectCamera
 class _Connection:
     """The world of an imperfect cell: a reset also clears the lines, each with random numbers of its own."""
 
-    def __init__(self, world: World, timeline: Timeline, devices: Sequence[Device]) -> None:
-        self._world, self._timeline, self._devices = world, timeline, devices
+    def __init__(self, cell: Cell, timeline: Timeline, devices: Sequence[Device]) -> None:
+        self._world, self._reseed, self._timeline, self._devices = cell.world, cell.reseed, timeline, devices
         self._seed = 0
 
     def reseed(self, seed: int) -> None:
         """Random numbers of the episode that the next reset begins."""
         self._seed = seed
+        if self._reseed is not None:
+            self._reseed(seed)
 
     def object_pose(self, name: str) -> Array:
         return self._world.object_pose(name)
@@ -59,9 +61,11 @@ def imperfect_cell(cell: Cell, settings: Imperfections) -> Cell:
     arm = ImperfectArm(cell.arm, timeline, settings)
     gripper = ImperfectGripper(cell.gripper, timeline, settings)
     cameras = (
-        {} if settings.camera_off else {n: ImperfectCamera(c, timeline, settings) for n, c in cell.cameras.items()}
+        {}
+        if settings.camera_off and settings.picture_off
+        else {n: ImperfectCamera(c, timeline, settings) for n, c in cell.cameras.items()}
     )
-    connection = _Connection(cell.world, timeline, [arm, gripper, *cameras.values()])
+    connection = _Connection(cell, timeline, [arm, gripper, *cameras.values()])
     seen: dict[str, Camera] = {**cell.cameras, **cameras}
     return replace(
         cell,

@@ -12,6 +12,7 @@ from robot_rl.core.errors import DeviceError, SafetyFault
 from robot_rl.core.imperfections import Imperfections
 from robot_rl.core.protocols import Arm, Camera, Gripper
 from robot_rl.core.types import ArmState, Array, Frame, GripperState
+from robot_rl.hardware.imperfect.optics import draw_optics, expose
 from robot_rl.hardware.imperfect.timeline import Channel, Commands, Readings, Timeline
 
 
@@ -153,7 +154,7 @@ class ImperfectGripper:
 
 
 class ImperfectCamera:
-    """A camera with a steady rate, whose frames come late or never.
+    """A camera with a steady rate, whose frames come late or never and show what its lens and sensor make of them.
 
     Args:
         camera: the real one; closed with this.
@@ -162,13 +163,25 @@ class ImperfectCamera:
     """
 
     def __init__(self, camera: Camera, timeline: Timeline, settings: Imperfections) -> None:
-        self._camera = camera
+        self._camera, self._settings = camera, settings
         channel = Channel(settings.camera_delay_s, settings.camera_jitter_s, settings.camera_drop)
         self._frames = Readings(timeline, channel, settings.camera_hz, camera.read)
+        self._seen = camera.read if settings.camera_off else self._frames.latest
+        self._optics = draw_optics(settings, np.random.default_rng(0))
+        self._shown: Frame | None = None
+        self._began_s = 0.0
 
     def restart(self, rng: np.random.Generator | None = None) -> None:
-        """Forget the frames under way, and draw from other random numbers if given."""
+        """Forget the frames under way; with random numbers of a new episode also draw its optics."""
         self._frames.restart(rng)
+        self._shown = None
+        if rng is not None:
+            self._optics = draw_optics(self._settings, rng.spawn(1)[0])
+
+    @property
+    def camera(self) -> Camera:
+        """The one behind the connection."""
+        return self._camera
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -177,8 +190,16 @@ class ImperfectCamera:
 
     def read(self) -> Frame:
         """The newest frame that has arrived."""
-        frame = self._frames.latest()
-        return replace(frame, image=frame.image.copy())
+        frame = self._seen()
+        if self._settings.picture_off:
+            return replace(frame, image=frame.image.copy())
+        if self._shown is None:
+            self._began_s = frame.t_s
+        if self._shown is None or frame.t_s != self._shown.t_s:
+            # A picture is made when it is first looked at, not at every exposure; its noise depends on its time alone.
+            image = expose(frame.image, self._settings, self._optics, frame.t_s - self._began_s)
+            self._shown = replace(frame, image=image)
+        return replace(self._shown, image=self._shown.image.copy())
 
     def close(self) -> None:
         """Close the camera. May be called twice."""

@@ -9,10 +9,13 @@ import numpy as np
 
 from robot_rl.controllers.impedance import ImpedanceParams
 from robot_rl.core.errors import DeviceError, unknown_name
+from robot_rl.core.randomisation import Randomisation
 from robot_rl.core.scene import SceneObject
 from robot_rl.core.types import Array
 from robot_rl.hardware.mujoco import ik, panda
 from robot_rl.hardware.mujoco.loop import ControlLoop
+from robot_rl.hardware.mujoco.randomise import Looks
+from robot_rl.hardware.mujoco.render import Renderer
 from robot_rl.hardware.mujoco.scene import build_model
 
 # What hangs below the force sensor: the hand, and the fingers halfway open.
@@ -26,12 +29,20 @@ class MujocoCell:
     Args:
         objects: the task's objects.
         params: impedance of the arm.
+        randomise: how far the scene looks different from episode to episode.
+
+    Attributes:
+        looks: decides what it looks like; None if that never changes.
     """
 
-    def __init__(self, objects: Sequence[SceneObject], params: ImpedanceParams) -> None:
+    def __init__(
+        self, objects: Sequence[SceneObject], params: ImpedanceParams, randomise: Randomisation | None = None
+    ) -> None:
         self.objects = {o.name: o for o in objects}
-        self.model = build_model(objects)
+        settings = randomise or Randomisation()
+        self.model = build_model(objects, props=not settings.off)
         self.data = mujoco.MjData(self.model)
+        self.looks = None if settings.off else Looks(self.model, self.data, self.objects, settings)
         held = [o for o in objects if o.mount == "hand"]
         mass, com = _tool_inertia(self.model, [o.name for o in held])
         self.loop = ControlLoop(
@@ -51,6 +62,12 @@ class MujocoCell:
         self._fingers = np.array(fingers)
         self.ticks = 0
         self.reset(panda.Q_HOME_RAD, panda.GRIPPER_MAX_WIDTH_M, {})
+
+    def renderer(self, height: int, width: int, *, beautiful: bool = False) -> Renderer:
+        """For pictures of this cell; see `Renderer`."""
+        looks = self.looks
+        textures = None if looks is None else lambda: looks.textures
+        return Renderer(self.model, height, width, beautiful=beautiful, textures=textures)
 
     @property
     def width_m(self) -> float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from robot_rl.controllers.impedance import ImpedanceParams
+from robot_rl.core.crops import CROP_HEIGHT, CROP_WIDTH, Crop, check_crops
 from robot_rl.core.errors import DeviceError, unknown_name
 from robot_rl.core.protocols import Camera, Cell
+from robot_rl.core.randomisation import Randomisation
 from robot_rl.core.scene import SceneObject
 from robot_rl.core.types import ArmState, Array, Frame, GripperState
 from robot_rl.hardware.mujoco.cell import MujocoCell
@@ -99,10 +103,25 @@ class SimGripper:
 
 
 class SimCamera:
-    """A camera of the simulated cell; renders when read."""
+    """A camera of the simulated cell; renders when read.
 
-    def __init__(self, cell: MujocoCell, name: str, renderer: Renderer, shape: tuple[int, int, int]) -> None:
-        self._cell, self._name, self._renderer, self._shape = cell, name, renderer, shape
+    Args:
+        cell: what it looks at.
+        name: of the view.
+        renderer: closed with this.
+        shape: (height, width, 3) of the pictures.
+        crop: what they show, see `Renderer.render`; None for all of it.
+    """
+
+    def __init__(
+        self,
+        cell: MujocoCell,
+        name: str,
+        renderer: Renderer,
+        shape: tuple[int, int, int],
+        crop: Crop | None = None,
+    ) -> None:
+        self._cell, self._name, self._renderer, self._shape, self._crop = cell, name, renderer, shape, crop
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -111,8 +130,23 @@ class SimCamera:
 
     def read(self) -> Frame:
         """A picture of the state now."""
-        image = self._renderer.render(self._cell.data, self._name)
+        image = self._renderer.render(self._cell.data, self._name, self._crop)
         return Frame(image, self._cell.time_s, self._cell.ticks)
+
+    def pixels_of(self, points_base_m: Array) -> Array:
+        """Columns and rows ``[n, 2]`` of its pictures where points ``[n, 3]`` are seen; nan behind the camera."""
+        model, data = self._cell.model, self._cell.data
+        camera = model.camera(self._name).id
+        seen = (points_base_m - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)
+        depth_m = np.where(seen[:, 2] < -1e-3, -seen[:, 2], np.nan)
+        focal_px = 0.5 * CROP_HEIGHT / np.tan(0.5 * np.deg2rad(model.cam_fovy[camera]))
+        whole = np.stack([seen[:, 0] / depth_m, -seen[:, 1] / depth_m], axis=1) * focal_px
+        height, width, _ = self._shape
+        # Without a crop the picture has its own aspect ratio about the same middle and height.
+        square = CROP_HEIGHT * width / height
+        left, top, wide, high = self._crop or (0.5 * (CROP_WIDTH - square), 0, square, CROP_HEIGHT)
+        corner = np.array([0.5 * CROP_WIDTH - left, 0.5 * CROP_HEIGHT - top])
+        return np.asarray((whole + corner) * [width / wide, height / high], np.float64)
 
     def close(self) -> None:
         """Free the renderer, which cameras of one size share. May be called twice."""
@@ -143,6 +177,8 @@ def make_sim_cell(
     params: ImpedanceParams,
     cameras: tuple[str, ...] = (),
     image_size: tuple[int, int] = (128, 128),
+    randomise: Randomisation | None = None,
+    crops: Mapping[str, Crop] | None = None,
 ) -> tuple[Cell, MujocoCell]:
     """Build the simulation and the devices on it.
 
@@ -151,6 +187,12 @@ def make_sim_cell(
         params: impedance of the arm.
         cameras: which of `robot_rl.hardware.mujoco.scene.CAMERAS` to offer.
         image_size: (height, width) of their pictures.
+        randomise: how far the scene looks different from episode to episode; its `Cell.reseed` decides how.
+        crops: what of a camera's picture fills its pictures, see `robot_rl.core.crops`.
+
+    Raises:
+        DeviceError: unknown camera.
+        ConfigError: a crop does not fit.
 
     Returns:
         The cell that an environment uses, and the simulation behind it for those who may look.
@@ -158,8 +200,10 @@ def make_sim_cell(
     for name in cameras:
         if name not in CAMERAS:
             raise DeviceError(unknown_name("camera", name, CAMERAS))
-    sim = MujocoCell(objects, params)
+    parts = check_crops(crops or {}, CAMERAS)
+    sim = MujocoCell(objects, params, randomise)
     height, width = image_size
-    renderer = Renderer(sim.model, height, width)
-    devices: dict[str, Camera] = {c: SimCamera(sim, c, renderer, (height, width, 3)) for c in cameras}
-    return Cell(SimArm(sim), SimGripper(sim), SimClock(sim), SimWorld(sim), devices), sim
+    renderer = sim.renderer(height, width)
+    devices: dict[str, Camera] = {c: SimCamera(sim, c, renderer, (height, width, 3), parts.get(c)) for c in cameras}
+    reseed = None if sim.looks is None else sim.looks.draw
+    return Cell(SimArm(sim), SimGripper(sim), SimClock(sim), SimWorld(sim), devices, reseed=reseed), sim

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 
 import mujoco
 
+from robot_rl.core.randomisation import MAX_DISTRACTORS, MAX_EXTRA_LIGHTS
 from robot_rl.core.scene import SceneObject
 from robot_rl.hardware.mujoco.panda import FLANGE_TO_TCP_M, add_panda
 
 TIMESTEP_S = 0.001
 TABLE_HEIGHT_M = 0.75
+PROP = "prop"
+"""First part of the names of what `build_model` adds for randomisation."""
+OUT_OF_SIGHT = 4
+"""Group of geoms that are not rendered."""
 CAMERAS = ("wrist", "side", "film", "overview")
 # Contacts two time steps stiff: softer ones let a peg sink through a 0.2 mm clearance.
 CONTACT_SOLREF = [0.004, 1.0]
@@ -18,7 +23,11 @@ CONTACT_SOLIMP = [0.95, 0.99, 0.001, 0.5, 2]
 
 
 def build_model(
-    objects: Sequence[SceneObject] = (), *, armature_kg_m2: float = 0.1, timestep_s: float = TIMESTEP_S
+    objects: Sequence[SceneObject] = (),
+    *,
+    armature_kg_m2: float = 0.1,
+    timestep_s: float = TIMESTEP_S,
+    props: bool = False,
 ) -> mujoco.MjModel:
     """Compile the cell: the Panda's base frame is the world frame and the table top is its xy plane.
 
@@ -26,6 +35,8 @@ def build_model(
         objects: what the task adds; every name must be unique.
         armature_kg_m2: rotor inertia of each arm joint.
         timestep_s: physics and control period.
+        props: also what `robot_rl.hardware.mujoco.randomise` shows now and then: lights that are out, things out of
+            sight, a white texture on the table. None of them touches anything.
     """
     spec = mujoco.MjSpec()
     spec.compiler.degree = False
@@ -38,6 +49,8 @@ def build_model(
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     _add_materials(spec)
     _add_surroundings(spec)
+    if props:
+        _add_props(spec)
     hand = add_panda(spec, armature_kg_m2=armature_kg_m2)
     for item in objects:
         _add_object(spec, hand, item)
@@ -124,6 +137,29 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
     _look_at(world, "side", eye=[1.0, -0.28, 0.36], target=[0.5, 0.0, 0.06], fovy=42)
     _look_at(world, "film", eye=[1.15, -0.42, 0.5], target=[0.5, 0.0, 0.16], fovy=44)
     _look_at(world, "overview", eye=[1.35, -1.05, 0.85], target=[0.32, 0.0, 0.26], fovy=42)
+
+
+def _add_props(spec: mujoco.MjSpec) -> None:
+    texture = spec.add_texture(name="table", type=mujoco.mjtTexture.mjTEXTURE_2D, width=128, height=128)
+    texture.builtin = mujoco.mjtBuiltin.mjBUILTIN_FLAT
+    texture.rgb1 = texture.rgb2 = [1.0, 1.0, 1.0]
+    spec.material("table").textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "table"
+    for n in range(MAX_EXTRA_LIGHTS):
+        spec.worldbody.add_light(name=f"{PROP}_{n}", active=False, castshadow=False)
+    for n in range(MAX_DISTRACTORS):
+        spec.worldbody.add_geom(
+            name=f"{PROP}_{n}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=[0.02, 0.02, 0.02],
+            # Turned and away from the origin, so that the compiler does not take its frame for that of the world.
+            pos=[0.1, 0.4, 0.02],
+            quat=[0.8, 0.0, 0.0, 0.6],
+            material="part",
+            contype=0,
+            conaffinity=0,
+            mass=0,
+            group=OUT_OF_SIGHT,
+        )
 
 
 def _look_at(world: mujoco.MjsBody, name: str, *, eye: Sequence[float], target: Sequence[float], fovy: float) -> None:

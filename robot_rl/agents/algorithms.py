@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from robot_rl.agents import bc, sac
+from robot_rl.agents import bc, calql, iql, sac
 from robot_rl.agents.config import SacConfig
+from robot_rl.agents.offline_config import CalqlConfig, IqlConfig
 from robot_rl.agents.updates import Update
-from robot_rl.core.specs import ActionSpec, StateSpec
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Algorithm:
     """What a learner needs of an algorithm; states are pytrees of its own.
 
     Attributes:
-        init: a fresh state, given configuration, layouts and seed.
-        make_update: one update call, given configuration and layouts; with ``critic_only=True`` that of warm-up.
+        init: a fresh state, given configuration, layouts of state and action, seed, and of those that see the layout of
+            ``views``.
+        make_update: one update call, given configuration, layouts of state and action and, of those that see, of
+            ``views``; with ``critic_only=True`` that of warm-up.
         actor_params: arrays of the policy that acts, given state and configuration.
     """
 
-    init: Callable[[SacConfig, StateSpec, ActionSpec, int], Any]
+    init: Callable[..., Any]
     make_update: Callable[..., Update]
     actor_params: Callable[[Any, SacConfig], Mapping[str, npt.NDArray[np.float32]]]
 
@@ -34,4 +37,22 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "rlpd": Algorithm(sac.init, sac.make_update, sac.actor_params),
     "bc": Algorithm(bc.init, bc.make_update, bc.actor_params),
 }
-"""By the name in `robot_rl.runtime.config.TrainConfig`."""
+"""Those without hyper-parameters of their own, by the name in `robot_rl.runtime.config.TrainConfig`."""
+
+
+def find_algorithm(name: str, options: IqlConfig | CalqlConfig | None = None) -> Algorithm:
+    """An algorithm by name.
+
+    Args:
+        name: as in `robot_rl.runtime.config.TrainConfig`.
+        options: what it has beside `SacConfig`, if it does.
+    """
+    if isinstance(options, IqlConfig):
+        return Algorithm(
+            partial(iql.init, options=options),
+            partial(iql.make_update, options=options),
+            partial(iql.actor_params, options=options),
+        )
+    if isinstance(options, CalqlConfig):
+        return Algorithm(calql.init, partial(calql.make_update, options=options), sac.actor_params)
+    return ALGORITHMS[name]

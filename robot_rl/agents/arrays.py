@@ -59,6 +59,8 @@ def acting_params(
     *,
     tanh: bool,
     log_std_range: tuple[float, float],
+    encoder: Params | None = None,
+    views: Mapping[str, jax.Array] | None = None,
     gripper: Params | None = None,
     gripper_epsilon: float = 0.0,
 ) -> dict[str, npt.NDArray[np.float32]]:
@@ -70,14 +72,19 @@ def acting_params(
         owned: indices of the action it commands.
         tanh: whether its activation is tanh.
         log_std_range: bounds of the log standard deviation.
+        encoder: what turns views into inputs of both perceptrons, or None.
+        views: ``(h, w, c)`` of what each of its cameras gives.
         gripper: perceptron that scores the gripper commands, or None.
         gripper_epsilon: chance of a random gripper command while exploring.
 
     Returns:
-        ``actor/...`` and, if there is one, ``gripper/...`` weights and ``gripper_epsilon``; ``normaliser/center`` and
-        ``/scale``; ``owned``; ``tanh`` (1 or 0); ``log_std_range``.
+        ``actor/...`` and, if there is one, ``gripper/...`` weights and ``gripper_epsilon``; with views
+        ``views/<camera>`` and ``encoder/<camera>/...``, of which frozen backbones are no part;
+        ``normaliser/center`` and ``/scale``; ``owned``; ``tanh`` (1 or 0); ``log_std_range``.
     """
     trees: dict[str, Any] = {"actor": actor, "normaliser": normaliser, "owned": owned}
+    if encoder is not None:
+        trees["encoder"], trees["views"] = encoder, dict(views or {})
     if gripper is not None:
         trees["gripper"] = gripper
         trees["gripper_epsilon"] = np.float32(gripper_epsilon)

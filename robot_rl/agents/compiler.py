@@ -7,6 +7,8 @@ from functools import cache
 
 import jax
 
+from robot_rl.core.specs import ViewSpec
+
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 """Matrix products by XLA's default library alone: its alternative one is slower on the shapes of a critic ensemble."""
 
@@ -28,3 +30,11 @@ def compiler_options() -> dict[str, str]:
         log.warning("this XLA does not take %s (%s); updates run at its defaults", CPU_OPTIONS, e)
         return {}
     return dict(CPU_OPTIONS)
+
+
+def unrolled(views: ViewSpec) -> bool:
+    """Whether to write the steps of a group one after the other instead of as a loop.
+
+    On CPUs XLA computes a convolution inside a loop more than ten times slower than the same one outside.
+    """
+    return bool(views.shapes) and not views.encoder and jax.default_backend() == "cpu"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from robot_rl.agents.vision_config import VisionConfig
 from robot_rl.core.errors import ConfigError, unknown_name
 
 
@@ -55,6 +56,7 @@ class SacConfig:
         gripper_critic: choose the gripper command by a discrete critic instead of the continuous actor [HIL].
         gripper_epsilon: chance of a random gripper command while exploring [HIL: 0, which leaves the gripper
             unexplored; Mnih et al. 2015 for the rule].
+        vision: the networks on pictures or cached features, where an agent sees any.
     """
 
     hidden: tuple[int, ...] = (256, 256)
@@ -84,6 +86,7 @@ class SacConfig:
     q_range: tuple[float, float] | None = (0.0, 1.0)
     gripper_critic: bool = False
     gripper_epsilon: float = 0.05
+    vision: VisionConfig = field(default_factory=VisionConfig)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -147,6 +150,7 @@ SERL_COMPAT = SacConfig(
     q_range=None,
     gripper_critic=False,
     gripper_epsilon=0.0,
+    vision=VisionConfig(bottleneck=256),
 )
 """SERL's published settings (arXiv 2401.16013 and its released code): tanh networks with LayerNorm, ten critics with
 the minimum over two, four critic steps to one actor step, batch 256, gamma 0.96, softplus temperature from 0.01.
@@ -154,7 +158,7 @@ the minimum over two, four critic steps to one actor step, batch 256, gamma 0.96
 On purpose not reproduced: inputs are normalised here; the subset is drawn without replacement; every member has its own
 last layer; networks that are not updated do not move (there, Adam's momentum went on, which enlarges the actor's
 effective step about sqrt(5) times: sweep ``lr_actor`` in {3e-4, 4.5e-4, 6.6e-4} before claiming parity); time-outs
-bootstrap; no image encoder and no proprioception bottleneck."""
+bootstrap; the state joins the cameras as it is, without a layer of its own; no dropout."""
 
 HIL_SERL_COMPAT = replace(
     SERL_COMPAT, critics=2, subset=2, gamma=0.97, utd=2, gripper_critic=True, gripper_epsilon=0.0, target_entropy=-3.5

@@ -13,9 +13,10 @@ import optax
 
 from robot_rl.agents.arrays import acting_params, copy_tree
 from robot_rl.agents.config import SacConfig
+from robot_rl.agents.encoders import encoded_size, init_encoder
 from robot_rl.agents.networks import GRIPPER_COMMANDS, Normaliser, Params, init_mlp
 from robot_rl.core.errors import ConfigError
-from robot_rl.core.specs import ActionSpec, StateSpec
+from robot_rl.core.specs import NO_VIEWS, ActionSpec, StateSpec, ViewSpec
 
 
 class AgentState(NamedTuple):
@@ -26,15 +27,21 @@ class AgentState(NamedTuple):
         average_actor: its running average, which is what acts and is evaluated.
         critic: ensemble from states and owned actions to one value each.
         target_critic: its Polyak average.
+        encoder: what turns views into inputs of all networks (`robot_rl.agents.encoders`), or None without views.
+        target_encoder: its Polyak average, which the targets see with, or None.
+        average_encoder: its average over the actor's steps, with which the averaged actor acts, or None.
         temperature: the unconstrained parameter; `temperature_value` maps it to alpha.
         gripper: discrete gripper critic, or None.
         target_gripper: its Polyak average, or None.
+        average_gripper: its average over the actor's steps, which acts where there are views, else None.
         actor_optimiser: Adam moments, and likewise below.
         critic_optimiser: of the ensemble.
+        encoder_optimiser: of the encoder, or None.
         temperature_optimiser: of the temperature.
         gripper_optimiser: of the gripper critic, or None.
         normaliser: of the packed state.
         owned: indices of the action the continuous actor commands ``int32[d]``.
+        views: ``(h, w, c)`` of what each camera gives ``int32[3]``, by name.
         key: random key ``uint32[2]``.
         updates: number of critic steps so far ``int32[]``.
     """
@@ -43,15 +50,21 @@ class AgentState(NamedTuple):
     average_actor: Params
     critic: Params
     target_critic: Params
+    encoder: Params | None
+    target_encoder: Params | None
+    average_encoder: Params | None
     temperature: jax.Array
     gripper: Params | None
     target_gripper: Params | None
+    average_gripper: Params | None
     actor_optimiser: optax.OptState
     critic_optimiser: optax.OptState
+    encoder_optimiser: optax.OptState | None
     temperature_optimiser: optax.OptState
     gripper_optimiser: optax.OptState | None
     normaliser: Normaliser
     owned: jax.Array
+    views: dict[str, jax.Array]
     key: jax.Array
     updates: jax.Array
 
@@ -92,17 +105,20 @@ class Optimisers(NamedTuple):
 
     actor: optax.GradientTransformation
     critic: optax.GradientTransformation
+    encoder: optax.GradientTransformation
     temperature: optax.GradientTransformation
     gripper: optax.GradientTransformation
 
 
 def optimisers(config: SacConfig) -> Optimisers:
     """The optimisers of a configuration (Kingma and Ba 2015)."""
-    rates = (config.lr_actor, config.lr_critic, config.lr_temperature, config.lr_gripper)
+    rates = (config.lr_actor, config.lr_critic, config.lr_critic, config.lr_temperature, config.lr_gripper)
     return Optimisers(*(optax.adam(rate) for rate in rates))
 
 
-def init(config: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, seed: int) -> AgentState:
+def init(
+    config: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, seed: int, views: ViewSpec = NO_VIEWS
+) -> AgentState:
     """A fresh agent; the same seed gives bit-identical weights.
 
     Args:
@@ -110,14 +126,21 @@ def init(config: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, seed
         state_spec: layout and normalisation of the packed state.
         action_spec: which dimensions may be commanded.
         seed: of all randomness of the agent.
+        views: what is seen of each camera.
 
     Raises:
         ConfigError: the gripper critic and the active dimensions do not fit.
     """
     owned = owned_dimensions(config, action_spec)
     opt = optimisers(config)
-    key, actor_key, critic_key, gripper_key = jax.random.split(jax.random.PRNGKey(seed), 4)
-    n, d = state_spec.size, len(owned)
+    encoder = None
+    # Without views the keys are split as if there were none, so that a seed means what it would.
+    key, actor_key, critic_key, gripper_key, *more = jax.random.split(
+        jax.random.PRNGKey(seed), 5 if views.shapes else 4
+    )
+    if views.shapes:
+        encoder = init_encoder(more[0], views, config.vision)
+    n, d = encoded_size(views, config.vision, state_spec.size), len(owned)
     actor = init_mlp(actor_key, n, config.hidden, 2 * d, config.actor_layer_norm)
     critic = init_mlp(critic_key, n + d, config.hidden, 1, config.critic_layer_norm, config.critics)
     gripper = None
@@ -129,15 +152,21 @@ def init(config: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, seed
         average_actor=copy_tree(actor),
         critic=critic,
         target_critic=copy_tree(critic),
+        encoder=encoder,
+        target_encoder=copy_tree(encoder),
+        average_encoder=copy_tree(encoder),
         temperature=temperature,
         gripper=gripper,
         target_gripper=copy_tree(gripper),
+        average_gripper=copy_tree(gripper) if views.shapes else None,
         actor_optimiser=opt.actor.init(actor),
         critic_optimiser=opt.critic.init(critic),
+        encoder_optimiser=None if encoder is None else opt.encoder.init(encoder),
         temperature_optimiser=opt.temperature.init(temperature),
         gripper_optimiser=None if gripper is None else opt.gripper.init(gripper),
         normaliser=Normaliser(jnp.asarray(state_spec.center), jnp.asarray(state_spec.scale)),
         owned=jnp.asarray(owned, jnp.int32),
+        views={name: jnp.asarray(shape, jnp.int32) for name, shape in views.shapes},
         key=key,
         updates=jnp.zeros((), jnp.int32),
     )
@@ -145,6 +174,9 @@ def init(config: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, seed
 
 def actor_params(state: AgentState, config: SacConfig) -> dict[str, npt.NDArray[np.float32]]:
     """What `robot_rl.policies.gaussian.GaussianPolicy` needs, as flat float32 arrays.
+
+    With views everything that acts is averaged alike, encoder, actor and gripper critic, so that they fit each other:
+    an averaged actor would misread the features of the newest encoder.
 
     Args:
         state: the agent.
@@ -159,6 +191,8 @@ def actor_params(state: AgentState, config: SacConfig) -> dict[str, npt.NDArray[
         state.owned,
         tanh=config.activation == "tanh",
         log_std_range=(config.log_std_min, config.log_std_max),
-        gripper=state.gripper,
+        encoder=state.average_encoder,
+        views=state.views,
+        gripper=state.gripper if state.average_gripper is None else state.average_gripper,
         gripper_epsilon=config.gripper_epsilon,
     )

@@ -11,11 +11,12 @@ import optax
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ACTION_SIZE
-from robot_rl.core.transition import Batch
+from robot_rl.core.transition import Batch, ReturnsBatch, ViewBatch
 
 Info = dict[str, jax.Array]
-Update = Callable[[Any, Batch], tuple[Any, Info]]
-"""Takes an agent's state, which it consumes, and a batch ``[utd, B, ...]``; gives the new state and scalars."""
+Update = Callable[[Any, Batch | ViewBatch | ReturnsBatch], tuple[Any, Info]]
+"""Takes an agent's state, which it consumes, and a batch ``[utd, B, ...]``, with views where the agent sees; gives the
+new state and scalars."""
 
 
 def check_shapes(batch: Batch, state_size: int) -> None:

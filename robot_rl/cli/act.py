@@ -26,6 +26,7 @@ class ActArguments:
 
     Attributes:
         learner: where `robot-rl train` listens for records, tcp://HOST:PORT; parameters come from the port after it.
+        pair: where the other learner of a pair of tasks does; None for two ports above the first.
         name: of this actor within the run; None takes the name its key was made for, or a0 without keys.
         keys: folder of this actor's keys, made by `robot-rl keys create`; needed unless HOST is 127.0.0.1.
         spool: folder for steps that the learner does not have yet; None for ~/.local/state/robot_rl/spool.
@@ -33,9 +34,12 @@ class ActArguments:
         min_free_gb: how much of its disk stays free, in GB.
         patience_s: give up when the learner has been silent for so long, in seconds; by default never.
         require_healthy: look at the cell first, as `robot-rl doctor CELL` does, and refuse if something is bad.
+        encoder: the run's frozen encoder as it lies on this machine, such as ``resnet10:FILE``; by default under the
+            name that the learner uses.
     """
 
     learner: str
+    pair: str | None = None
     name: str | None = None
     keys: Path | None = None
     spool: Path | None = None
@@ -43,6 +47,7 @@ class ActArguments:
     min_free_gb: float = 1.0
     patience_s: float = math.inf
     require_healthy: bool = False
+    encoder: str = ""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -61,12 +66,14 @@ def run(argv: Sequence[str]) -> int:
     options = ActorOptions(
         learner=a.learner,
         spool=a.spool if a.spool is not None else default_spool(),
+        pair=a.pair or "",
         name=a.name or "",
         keys=a.keys,
         patience_s=a.patience_s,
         spool_limit_bytes=a.spool_gb * 1e9,
         min_free_bytes=a.min_free_gb * 1e9,
         require_healthy=a.require_healthy,
+        encoder=a.encoder,
     )
     with stop_on_signals() as stop:
         act(options, stop)

@@ -22,20 +22,22 @@ class BenchArguments:
     """Measure speeds; close other programs first.
 
     Attributes:
-        what: rates: environment steps per second; replay: batches drawn; update: gradient steps; transport: records
+        what: rates: environment steps per second; replay: batches drawn; update: gradient steps from states, features
+            and pictures; transport: records
             and parameters between two processes, beside plain gRPC (needs grpcio: pip install 'robot-rl[bench]');
             log: steps written, read and put into a replay, checkpoints; policy: one action in numpy; cell: how
             punctual control steps are on the simulated cell over ROS 2 with two cameras; operator: from an event at an
-            operator's device to the arm's target. All but the last two by default.
-        peer_python: interpreter of a second environment with gym-hil (rates) or sbx-rl (update), measured in the same
-            run, round by round.
+            operator's device to the arm's target; reward: one look of the success classifier. All but the last three by
+            default.
+        peer_python: interpreter of a second environment with gym-hil (rates), lerobot (replay) or sbx-rl (update),
+            measured in the same run, round by round.
         minutes: of control steps, for cell.
         n: pushes of each case, for operator.
         json: also write the rows to this file.
     """
 
     what: Annotated[
-        tuple[Literal["rates", "replay", "update", "transport", "log", "policy", "cell", "operator"], ...],
+        tuple[Literal["rates", "replay", "update", "transport", "log", "policy", "cell", "operator", "reward"], ...],
         tyro.conf.Positional,
     ] = ("rates", "replay", "update", "transport", "log", "policy")
     peer_python: Path | None = None
@@ -100,14 +102,15 @@ def _rates(a: BenchArguments) -> Rows:
 def _replay(a: BenchArguments) -> Rows:
     from robot_rl.data.bench import replay_bench
 
-    return replay_bench()
+    return replay_bench(peer_python=a.peer_python)
 
 
 def _update(a: BenchArguments) -> Rows:
     from robot_rl.agents.bench import update_bench
+    from robot_rl.agents.bench_pixels import pixel_rows
 
     rows: Rows = update_bench(peer_python=str(a.peer_python) if a.peer_python is not None else None)
-    return rows
+    return rows + pixel_rows()
 
 
 def _transport(a: BenchArguments) -> Rows:
@@ -140,6 +143,12 @@ def _operator(a: BenchArguments) -> Rows:
     return operator_latency(a.n)
 
 
+def _reward(a: BenchArguments) -> Rows:
+    from robot_rl.runtime.bench.reward import reward_latency
+
+    return reward_latency()
+
+
 BENCHES: dict[str, Callable[[BenchArguments], Rows]] = {
     "rates": _rates,
     "replay": _replay,
@@ -149,4 +158,5 @@ BENCHES: dict[str, Callable[[BenchArguments], Rows]] = {
     "policy": _policy,
     "cell": _cell,
     "operator": _operator,
+    "reward": _reward,
 }

@@ -12,7 +12,11 @@ import tyro
 
 from robot_rl.cli.arguments import parse
 from robot_rl.core.cells import IN_PROCESS
+from robot_rl.core.config import Range, check_ranges, to_dict
+from robot_rl.core.crops import CROPS, Crop, check_crops
 from robot_rl.core.errors import ConfigError, DataError, unknown_name
+from robot_rl.core.imperfections import env_options
+from robot_rl.core.randomisation import RANDOMISE, read_randomisation
 from robot_rl.runtime.config import Option
 
 if TYPE_CHECKING:
@@ -29,6 +33,8 @@ usage: robot-rl demos record TASK [--n 20] [--out DIR]   record demonstrations f
 class RecordArguments:
     """Record successful demonstrations from the task's scripted expert, or yours; failed attempts are thrown away.
 
+    For learning from stored data of mixed quality, --careless and --keep-failures make such data.
+
     With a device, the arm waits after each reset until you take over, so there is no hurry and nothing to confirm. An
     attempt ends when the task is done, by the clock, or when you say so: success, failure, discard, abort. One that ran
     out of time can be called a success for two more seconds. docs/devices.md shows keys, buttons and axes.
@@ -39,11 +45,16 @@ class RecordArguments:
         out: folder of the files; None means demos/TASK. Numbering goes on after files that exist.
         seed: of initial states and of the expert's noise.
         task_options: options of the task, as NAME=VALUE.
+        randomise: how far the simulated scene looks different from episode to episode: none, lights, lab, wild.
+        crops: left, top, width, height by camera: the part of its picture, taken as 640 x 480 pixels, that is
+            recorded; robot-rl crop finds them.
         cell: where to demonstrate: sim for the simulation in this process, ros for the same as ROS 2 nodes in real
             time, another bundled cell, or the path of a cell's YAML. The expert must see there where the objects are.
         device: what you hold: spacemouse, gamepad, gamepad:/dev/input/js1, keyboard, or several joined by a plus sign;
             console for the browser of a `robot-rl console` of this machine; None for the scripted expert.
         cameras: names of those whose pictures are recorded, too.
+        careless: share of the scripted expert's attempts in which it aims 4 cm to one side of where things are.
+        keep_failures: write the scripted expert's failed attempts too; n then counts all attempts.
         mode: of the device: hold takes over while it is moved or its button held; latch until the button is pressed
             again.
     """
@@ -53,10 +64,24 @@ class RecordArguments:
     out: Path | None = None
     seed: int = 0
     task_options: dict[str, Option] = field(default_factory=dict)
+    randomise: str = "none"
+    crops: dict[str, Crop] = field(default_factory=dict)
     cell: str = IN_PROCESS
     device: str | None = None
     cameras: tuple[str, ...] = ()
     mode: Literal["hold", "latch"] = "hold"
+    careless: Annotated[float, Range(0.0, 1.0)] = 0.0
+    keep_failures: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what only fits together.
+
+        Raises:
+            ConfigError: the share is no share, or a person is asked to err.
+        """
+        check_ranges(self)
+        if self.device is not None and (self.careless or self.keep_failures):
+            raise ConfigError("--careless and --keep-failures are for the scripted expert: leave out --device")
 
 
 @dataclass(frozen=True)
@@ -86,17 +111,23 @@ def _record(argv: Sequence[str]) -> int:
     if a.n < 1:
         raise ConfigError(f"--n is {a.n}, expected at least 1")
     from robot_rl.envs import make_env, make_expert
+    from robot_rl.envs.experts import CARELESS
     from robot_rl.runtime.demos import record_demos
     from robot_rl.runtime.paced import Paced
 
     folder = a.out if a.out is not None else Path("demos") / a.task
-    options: dict[str, Any] = dict(a.task_options)
-    common: dict[str, Any] = {"n": a.n, "seed": a.seed, "folder": folder, "task_options": a.task_options}
+    options = _env_options(a)
+    common: dict[str, Any] = {"n": a.n, "seed": a.seed, "folder": folder, "task_options": options}
     common["on_episode"] = lambda kept, failed: print(f"\r{kept}/{a.n} recorded, {failed} failed", end="", flush=True)
     with ExitStack() as stack:
         if a.device is None:
             env = stack.enter_context(closing(make_env(a.task, cell=a.cell, cameras=a.cameras, **options)))
-            report = record_demos(env, lambda rng: make_expert(env, rng), **common)
+            report = record_demos(
+                env,
+                lambda rng: make_expert(env, rng, CARELESS if a.careless and rng.random() < a.careless else None),
+                keep_failures=a.keep_failures,
+                **common,
+            )
         else:
             from robot_rl.runtime.attend.recorder import CONSOLE
 
@@ -104,8 +135,16 @@ def _record(argv: Sequence[str]) -> int:
             made = make_env(a.task, cell=a.cell, cameras=a.cameras, **options)
             report = by_hand(a, stack.enter_context(closing(Paced(made))), common)
     print()
-    print(f"{report.kept} demonstrations, {report.steps} steps, {report.robot_s / 60:.1f} robot minutes: {folder}")
+    failures = f" ({report.failed} of them failed)" if a.keep_failures else ""
+    minutes = report.robot_s / 60
+    print(f"{report.kept} demonstrations{failures}, {report.steps} steps, {minutes:.1f} robot minutes: {folder}")
     return 0
+
+
+def _env_options(a: RecordArguments) -> dict[str, Any]:
+    """Options of the environment, as they go into the episodes' headers; imperfections may be among the task's."""
+    looks = to_dict({RANDOMISE: read_randomisation(a.randomise), CROPS: check_crops(a.crops)})
+    return {**a.task_options, **env_options(looks)}
 
 
 def _by_device(a: RecordArguments, env: Env, common: dict[str, Any]) -> DemoReport:

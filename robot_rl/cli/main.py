@@ -56,7 +56,16 @@ VERBS = {
         "robot_rl.cli.console", "[--folder runs]", "the operator's page: watch, take over, record, play back"
     ),
     "label": Verb("robot_rl.cli.label", "PATH [--success 12 15]", "say after the fact whether episodes were successes"),
+    "reward": Verb(
+        "robot_rl.cli.reward", "collect|train|audit|...", "models that see whether the task is done, and their audit"
+    ),
+    "label-prefs": Verb(
+        "robot_rl.cli.label_prefs", "DATA --out PREFS --labeler NAME", "have pairs of recorded clips compared"
+    ),
     "data": Verb("robot_rl.cli.data", "list|validate|replay|... PATH", "look at, check, repair and exchange episodes"),
+    "crop": Verb(
+        "robot_rl.cli.crop", "TASK|PATH|CELL [--auto]", "choose what part of a camera's picture a policy sees"
+    ),
     "tasks": Verb("robot_rl.cli.tasks", "", "list the tasks and their options"),
     "cell": Verb(
         "robot_rl.cli.cell", "up|check|status|enable|... CELL", "start and watch a cell on ROS 2, speak to its arbiter"

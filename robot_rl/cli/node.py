@@ -92,12 +92,24 @@ def make_scene(config: CellConfig) -> Scene:
 
 
 def make_judge(config: CellConfig) -> RewardModel:
-    """What the reward node asks: the rules of the cell's task.
+    """What the reward node asks: the success classifier that the cell names, or else the rules of its task.
 
     Raises:
-        ConfigError: unknown task or option.
+        ConfigError: unknown task or option, or a classifier that may not judge this cell.
+        DataError: there is no such classifier, or it is damaged.
     """
     from robot_rl.envs.judge import TaskJudge
     from robot_rl.envs.tasks import make_task
 
-    return TaskJudge(make_task(config.task, **config.task_options))
+    task = make_task(config.task, **config.task_options)
+    if config.reward_model is None:
+        return TaskJudge(task)
+    from robot_rl.rewards.detector import open_detector
+
+    return open_detector(
+        config.reward_model,
+        task.id,
+        home_base_tcp=np.asarray(task.home_base_tcp),
+        real=not config.simulated,
+        unevaluated=config.reward_unevaluated,
+    )

@@ -21,16 +21,18 @@ from robot_rl.core.config import merge, read_yaml, to_dict
 from robot_rl.core.errors import ConfigError
 from robot_rl.core.imperfections import PRESETS as IMPERFECT
 from robot_rl.core.imperfections import read_imperfections
+from robot_rl.core.randomisation import PRESETS as RANDOM
+from robot_rl.core.randomisation import read_randomisation
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.run_folder import RunFolder, open_run
 
 DESCRIPTION = f"""\
 Train a policy for TASK with demonstrations, practice and, if wanted, corrections.
 
-Values are merged in this order, later ones win: defaults, --preset, --config, --imperfections PRESET, flags. Everything
-is written to runs/TASK/DATE_seedN/: config.yaml, episodes.csv, learner.csv, episodes/, checkpoints/, tb/, report.html.
-Ctrl-C saves and exits with code 130; --resume goes on, also after a crash. Presets of the agent:
-{", ".join([*PRESETS, "auto"])}; of imperfections: {", ".join(IMPERFECT)}.
+Values are merged in this order, later ones win: defaults, --preset, --config, --imperfections and --randomise PRESET,
+flags. Everything is written to runs/TASK/DATE_seedN/: config.yaml, episodes.csv, learner.csv, episodes/, checkpoints/,
+tb/, report.html. Ctrl-C saves and exits with code 130; --resume goes on, also after a crash. Presets of the agent:
+{", ".join([*PRESETS, "auto"])}; of imperfections: {", ".join(IMPERFECT)}; of randomise: {", ".join(RANDOM)}.
 """
 
 
@@ -80,7 +82,7 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
     args = [_demos_flag(arg, following) for arg, following in zip_longest(argv, argv[1:], fillvalue="")]
     task = args.pop(0) if args and not args[0].startswith("-") else None
     preset, file, resume = (take_option(args, flag) for flag in ("--preset", "--config", "--resume"))
-    imperfections = take_option(args, "--imperfections")
+    imperfections, randomise = (take_option(args, flag) for flag in ("--imperfections", "--randomise"))
     base = TrainConfig() if resume is None else open_run(Path(resume)).config()
     asks_help = bool({"-h", "--help"} & set(args))
     if preset is None and file is None and resume is None and not asks_help:
@@ -91,6 +93,8 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
         base = merge(base, read_yaml(Path(file)))
     if imperfections is not None:
         base = replace(base, imperfections=read_imperfections(imperfections))
+    if randomise is not None:
+        base = replace(base, randomise=read_randomisation(randomise))
     if task is not None:
         if resume is not None and task != base.task:
             raise ConfigError(f"the run {resume} trains {base.task}, not {task}")

@@ -26,6 +26,7 @@ STRIPS = (
     Series("force_penalty", "", "#e03131", "Reward"),
     Series("grasp_penalty", "", "#f08c00", "Reward"),
     Series("classifier", "", "#9c36b5", "Classifier", (0.0, 1.0)),
+    Series("truth", "", "#adb5bd", "Classifier", (0.0, 1.0)),
     Series("operator", "", "#e8590c", "Operator", (0.0, 1.0)),
     Series("share of late", "", "#868e96", "Operator", (0.0, 1.0)),
     Series("force", "N", "#e03131", "Contact force"),
@@ -33,7 +34,7 @@ STRIPS = (
     Series("target", "", "#adb5bd", "UTD"),
     Series("learner lag", "ms", "#495057", "Lag"),
 )
-CLASSIFIER = "classifier"
+CLASSIFIER, P_SUCCESS = "classifier", "p_success"
 
 
 class LivePanel:
@@ -105,6 +106,8 @@ def curves(view: View, status: ActorStatus) -> dict[str, float]:
         "Q": math.nan if value is None else value,
         "learner lag": 1e3 * status.lag_s if health is not None else math.nan,
     }
+    if P_SUCCESS in view.rewards:
+        values[CLASSIFIER] = view.rewards[P_SUCCESS]
     if health is not None:
         values |= {"UTD": health.utd, "target": health.utd_target}
     return values

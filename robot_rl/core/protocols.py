@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from robot_rl.core.transition import Observation
 from robot_rl.core.types import ArmState, Array, Float32, Frame, GripperState, TeleopState
 
 
@@ -153,8 +154,8 @@ class Policy(Protocol):
         """Which published parameters it runs."""
         ...
 
-    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
-        """Action ``[7]`` in [-1, 1] for one packed state ``[n]``."""
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        """Action ``float32[7]`` in [-1, 1] for what is seen now: the packed state, and the views it was trained on."""
         ...
 
 
@@ -185,6 +186,50 @@ class RewardModel(Protocol):
 
         Raises:
             DataError: something that it needs is missing.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a detector of success says of one control tick.
+
+    Attributes:
+        success: the task is done.
+        p_success: calibrated probability in [0, 1] that this tick alone speaks for; None if it abstains.
+        reason: why it does not say more than it does, in a few words; empty if nothing keeps it.
+    """
+
+    success: bool
+    p_success: float | None
+    reason: str = ""
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Decides from what can be seen and felt whether the task is done, tick after tick of an episode."""
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Whose pictures it needs."""
+        ...
+
+    def reset(self) -> None:
+        """A new episode begins: forget the one before."""
+        ...
+
+    def judge(self, arm: ArmState, gripper: GripperState, frames: Mapping[str, Frame], t_s: float) -> Verdict:
+        """Judge one control tick; called once for each, in order, and may take as long as half a step.
+
+        Args:
+            arm: reading of the arm.
+            gripper: reading of the gripper.
+            frames: newest picture of each of `cameras`.
+            t_s: time of the tick on the cell's clock.
+
+        Raises:
+            DataError: it has not been able to judge for so long that the episode cannot be trusted, or a picture has
+                not the size that it was made for.
         """
         ...
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from robot_rl.core.errors import DataError
+from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.types import Float32
 
 ACTION_NAMES = ("x", "y", "z", "rx", "ry", "rz", "gripper")
@@ -114,6 +114,52 @@ class StateSpec:
             return StateSpec(tuple(Part(**p) for p in parts))  # type: ignore[arg-type]
         except TypeError as e:
             raise DataError(f"not a state specification: {e}") from e
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """What the networks see of each camera, one array a camera and step.
+
+    Attributes:
+        shapes: camera name and ``(h, w, c)`` of its array; none: the networks see the state row alone.
+        encoder: empty for pictures, ``uint8[h, w, 3]``; otherwise the checksum of the frozen encoder whose features
+            ``float16[h, w, c]`` they are.
+    """
+
+    shapes: tuple[tuple[str, tuple[int, int, int]], ...] = ()
+    encoder: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: a camera is named twice, a size is below 1, or pictures do not have three colours.
+        """
+        if len(set(self.cameras)) != len(self.shapes):
+            raise ConfigError(f"a camera is named twice in the views {list(self.cameras)}; name each camera once")
+        for name, shape in self.shapes:
+            if len(shape) != 3 or min(shape) < 1 or (not self.encoder and shape[2] != 3):
+                wanted = "(h, w, c) of a feature map" if self.encoder else "(h, w, 3) of a colour picture"
+                raise ConfigError(f"the view of camera {name!r} has shape {shape}, expected {wanted}")
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(name for name, _ in self.shapes)
+
+    @property
+    def dtype(self) -> type[np.generic]:
+        """Of every array: uint8 for pictures, float16 for features."""
+        return np.float16 if self.encoder else np.uint8
+
+    @cached_property
+    def checksum(self) -> str:
+        """Short hash of layout and encoder: what was trained on one kind of views takes no other."""
+        return hashlib.sha256(repr((sorted(self.shapes), self.encoder)).encode()).hexdigest()[:16]
+
+
+NO_VIEWS = ViewSpec()
+"""The state row alone."""
 
 
 @dataclass(frozen=True)

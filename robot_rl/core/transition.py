@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ACTION_SIZE
-from robot_rl.core.types import Float32, Image
+from robot_rl.core.types import Features, Float32, Image
 
 
 class Source(IntEnum):
@@ -37,10 +37,13 @@ class Observation:
     Attributes:
         state: packed row ``float32[n]``, laid out by a `robot_rl.core.specs.StateSpec`.
         images: ``uint8[H, W, 3]`` by camera name.
+        features: what a frozen encoder made of the pictures, ``float16[K, h, w, C]`` by camera name: K crops, the first
+            of them of the picture as it is. Neither logged nor sent: who needs them computes them.
     """
 
     state: Float32
     images: Mapping[str, Image] = field(default_factory=dict)
+    features: Mapping[str, Features] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,3 +141,29 @@ class Batch(NamedTuple):
     gripper_reward: npt.NDArray[np.float32]
     discount: npt.NDArray[np.float32]
     next_state: npt.NDArray[np.float32]
+
+
+class ViewBatch(NamedTuple):
+    """A batch with what the networks see of each camera, laid out by a `robot_rl.core.specs.ViewSpec`.
+
+    Attributes:
+        batch: everything but the views.
+        views: at the start of each window, ``uint8`` or ``float16[utd, B, h, w, c]`` by camera name.
+        next_views: after each window, likewise.
+    """
+
+    batch: Batch
+    views: dict[str, npt.NDArray[Any]]
+    next_views: dict[str, npt.NDArray[Any]]
+
+
+class ReturnsBatch(NamedTuple):
+    """A batch with what its episodes came to.
+
+    Attributes:
+        batch: everything else.
+        mc_return: discounted return of the stored episode from the start of each window on, ``[utd, B]``.
+    """
+
+    batch: Batch | ViewBatch
+    mc_return: npt.NDArray[np.float32]

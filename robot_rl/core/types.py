@@ -16,6 +16,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True)

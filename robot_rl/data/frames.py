@@ -1,4 +1,4 @@
-"""Storage of single frames in slots.
+"""Storage of single frames in slots: state rows, pictures, and what a frozen encoder made of the pictures.
 
 An episode of T steps occupies T + 1 consecutive slots, the last of which holds its final observation. A slot is
 *linked* once the frame after it is known; only linked slots belong to the sets that are drawn from.
@@ -15,10 +15,10 @@ import numpy.typing as npt
 from robot_rl.core.errors import DataError, unknown_name
 from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Observation, StepRecord
-from robot_rl.core.types import Image
+from robot_rl.core.types import Features, Image
 from robot_rl.data.index_set import IndexSet, RecencySet
 from robot_rl.data.rewards import STORED, check_components, component_index, component_row
-from robot_rl.data.windows import BOOTSTRAPS, NO_LINK, TERMINATES
+from robot_rl.data.windows import BOOTSTRAPS, NO_LINK, TERMINATES, Slots
 
 NO_STEP = -1
 
@@ -42,6 +42,7 @@ class FrameStore:
         slots: how many.
         state_size: values of a state row.
         camera_shapes: ``(H, W, 3)`` by camera name.
+        feature_shapes: ``(K, h, w, C)`` by camera name, of K crops.
         corrections_in_demos: steps under an operator's command belong to the demonstration share too.
         half_life_steps: age at which an online step is drawn half as often as the newest; None draws uniformly.
 
@@ -51,6 +52,7 @@ class FrameStore:
     Attributes:
         rows: ``float32[slots, n + 7 + components + 1]``, see `robot_rl.data.windows`.
         images: ``uint8[slots, H, W, 3]`` by camera name. Pages are touched only when a frame is written.
+        features: ``float16[slots, K, h, w, C]`` by camera name; likewise.
         episode: number of the episode in each slot, -1 if never written.
         step: step index in each slot, -1 in final frames.
         online: linked slots of the robot's own experience.
@@ -63,6 +65,7 @@ class FrameStore:
         state_size: int,
         camera_shapes: Mapping[str, tuple[int, int, int]],
         *,
+        feature_shapes: Mapping[str, tuple[int, int, int, int]] | None = None,
         corrections_in_demos: bool = True,
         half_life_steps: float | None = None,
     ) -> None:
@@ -70,13 +73,17 @@ class FrameStore:
         self._corrections_in_demos = corrections_in_demos
         self._components = state_size + ACTION_SIZE
         width = self._components + len(STORED) + 1
+        crops = feature_shapes or {}
         try:
             self.rows = np.zeros((slots, width), np.float32)
             self.images: dict[str, Image] = {
                 name: np.empty((slots, *shape), np.uint8) for name, shape in camera_shapes.items()
             }
+            self.features: dict[str, Features] = {
+                name: np.empty((slots, *shape), np.float16) for name, shape in crops.items()
+            }
         except MemoryError as e:
-            total = slots * (4 * width + sum(int(np.prod(s)) for s in camera_shapes.values())) / 2**30
+            total = slots * (4 * width + frame_bytes(camera_shapes, crops)) / 2**30
             raise DataError(f"a replay of {slots} frames needs {total:.1f} GiB of memory: choose a smaller one") from e
         self.episode = np.full(slots, -1, np.int64)
         self.step = np.full(slots, NO_STEP, np.int64)
@@ -97,6 +104,8 @@ class FrameStore:
         row[: self.state_size] = frame.obs.state
         for name, images in self.images.items():
             images[slot] = frame.obs.images[name]
+        for name, features in self.features.items():
+            features[slot] = frame.obs.features[name]
         self.episode[slot] = episode
         self.step[slot] = NO_STEP
         if frame.record is not None:
@@ -119,6 +128,20 @@ class FrameStore:
         if pinned or (record.intervention and self._corrections_in_demos):
             self.demo.add(slot)
 
+    def gather_images(self, slots: Slots, out: Mapping[str, Image]) -> None:
+        """Write the pictures in `slots` ``[B]`` into `out`: ``uint8[..., H, W, 3]`` by camera, B frames in all."""
+        for name, images in self.images.items():
+            # mode "clip" writes straight into the output, "raise" would go through a copy; the slots are our own
+            np.take(images, slots, axis=0, out=out[name].reshape(-1, *images.shape[1:]), mode="clip")
+
+    def gather_features(self, slots: Slots, out: Mapping[str, Features], rng: np.random.Generator) -> None:
+        """Likewise ``float16[..., h, w, C]``, of one crop each, drawn for every camera and row by itself."""
+        for name, features in self.features.items():
+            crops = features.shape[1]
+            chosen = slots * crops + rng.integers(crops, size=slots.shape)
+            flat = features.reshape(-1, *features.shape[2:])
+            np.take(flat, chosen, axis=0, out=out[name].reshape(-1, *flat.shape[1:]), mode="clip")
+
     def forget(self, episode: int) -> None:
         """Let no step of an episode be drawn any more; its frames stay until they are overwritten."""
         linked = (self.episode == episode) & (self.rows[:, -1] != NO_LINK)
@@ -127,17 +150,36 @@ class FrameStore:
             self.demo.discard(slot)
             self.rows[slot, -1] = NO_LINK
 
+    def drop_pinned(self, start: int) -> None:
+        """Let nothing from the slot `start` on be drawn as a demonstration."""
+        for slot in self.demo.members[self.demo.members >= start].tolist():
+            self.demo.discard(slot)
+
     def relabel(self, episode: int, component: str, values: npt.NDArray[np.float32]) -> None:
         """Replace one reward component of every stored step of an episode; `values` is indexed by step."""
         slots = np.flatnonzero((self.episode == episode) & (self.step != NO_STEP))
         self.rows[slots, self._components + component_index(component)] = values[self.step[slots]]
 
 
-def check_fits(record: StepRecord, state_size: int, camera_shapes: Mapping[str, tuple[int, int, int]]) -> None:
+def frame_bytes(
+    camera_shapes: Mapping[str, tuple[int, ...]], feature_shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> int:
+    """Memory of one frame's pictures and features."""
+    pixels = sum(int(np.prod(shape)) for shape in camera_shapes.values())
+    return pixels + 2 * sum(int(np.prod(shape)) for shape in (feature_shapes or {}).values())
+
+
+def check_fits(
+    record: StepRecord,
+    state_size: int,
+    camera_shapes: Mapping[str, tuple[int, int, int]],
+    feature_shapes: Mapping[str, tuple[int, int, int, int]] | None = None,
+) -> None:
     """Check a record before anything of it is stored.
 
     Raises:
-        DataError: it is invalid, has an unknown reward component, or its state or images have another layout.
+        DataError: it is invalid, has an unknown reward component, or its state, images or features have another
+            layout.
     """
     record.validate()
     check_components(record.rewards)
@@ -154,6 +196,11 @@ def check_fits(record: StepRecord, state_size: int, camera_shapes: Mapping[str, 
             if image.shape != tuple(shape) or image.dtype != np.uint8:
                 got = f"{image.dtype}{list(image.shape)}"
                 raise DataError(f"{where}: image {name!r} is {got}, expected uint8{list(shape)}")
+        for name, crops in (feature_shapes or {}).items():
+            features = obs.features.get(name)
+            if features is None or features.shape != tuple(crops) or features.dtype != np.float16:
+                got = "none" if features is None else f"{features.dtype}{list(features.shape)}"
+                raise DataError(f"{where}: features of {name!r} are {got}, expected float16{list(crops)}")
 
 
 class Region:

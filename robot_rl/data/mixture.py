@@ -5,29 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ACTION_SIZE
-from robot_rl.core.transition import Batch
-from robot_rl.core.types import Image
+from robot_rl.core.transition import Batch, ReturnsBatch, ViewBatch
 from robot_rl.data.windows import Slots
 
 if TYPE_CHECKING:
     from robot_rl.data.replay import ReplayBuffer
-
-
-class ImageBatch(NamedTuple):
-    """A batch with its camera images.
-
-    Attributes:
-        batch: everything but images.
-        images: at the start of each window, ``uint8[utd, B, H, W, 3]`` by camera name.
-        next_images: after each window, likewise.
-    """
-
-    batch: Batch
-    images: dict[str, Image]
-    next_images: dict[str, Image]
 
 
 class _Buffers(NamedTuple):
@@ -36,8 +22,8 @@ class _Buffers(NamedTuple):
     batch: Batch
     flat: Batch
     ends: Slots
-    images: dict[str, Image]
-    next_images: dict[str, Image]
+    views: dict[str, npt.NDArray[Any]]
+    next_views: dict[str, npt.NDArray[Any]]
 
 
 class MixtureSampler:
@@ -96,31 +82,33 @@ class MixtureSampler:
             self._slots[:, is_demo] = demo.draw((utd, demos), self.rng)
         return self._slots
 
-    def sample(self) -> Batch:
-        """The next windows ``[utd, batch_size, ...]``.
+    def sample(self) -> Batch | ViewBatch:
+        """The next windows ``[utd, batch_size, ...]``, with what the networks see where the buffer holds views.
 
         Raises:
             DataError: the buffer holds no transition.
         """
-        return self._sample(images=False).batch
-
-    def sample_with_images(self) -> ImageBatch:
-        """The next windows together with their images; the same draws as `sample` makes.
-
-        Raises:
-            DataError: the buffer holds no transition.
-        """
-        out = self._sample(images=True)
-        return ImageBatch(out.batch, out.images, out.next_images)
-
-    def _sample(self, *, images: bool) -> _Buffers:
         slots = self.draw_slots().reshape(-1)
         out = self._next_set()
         self._buffer.gather(slots, out.flat, out.ends)
-        if images:
-            self._buffer.gather_images(slots, out.images)
-            self._buffer.gather_images(out.ends, out.next_images)
-        return out
+        if not out.views:
+            return out.batch
+        for where, views in ((slots, out.views), (out.ends, out.next_views)):
+            self._buffer.gather_views(where, views, self.rng)
+        return ViewBatch(out.batch, out.views, out.next_views)
+
+    def sample_with_returns(self, floor: float) -> ReturnsBatch:
+        """The draws that `sample` makes, with the discounted return of the stored episode from each on.
+
+        Args:
+            floor: what an episode that was cut or is under way earns after what is stored of it.
+
+        Raises:
+            DataError: the buffer holds no transition.
+        """
+        batch, returns = self.sample(), np.empty(self._shape, np.float32)
+        self._buffer.gather_returns(self._slots.reshape(-1), returns.reshape(-1), floor)
+        return ReturnsBatch(batch, returns)
 
     def _next_set(self) -> _Buffers:
         if not self._sets:
@@ -133,11 +121,11 @@ class MixtureSampler:
         rows = (*lead, n), (*lead, ACTION_SIZE), lead, lead, lead, (*lead, n)
         batch = Batch(*(np.empty(shape, np.float32) for shape in rows))
         flat = Batch(*(array.reshape(lead[0] * lead[1], *array.shape[2:]) for array in batch))
-        shapes = self._buffer.camera_shapes
-        images, next_images = (
-            {name: np.empty((*lead, *shape), np.uint8) for name, shape in shapes.items()} for _ in range(2)
+        views, next_views = (
+            {name: np.empty((*lead, *shape), self._buffer.views.dtype) for name, shape in self._buffer.views.shapes}
+            for _ in range(2)
         )
-        return _Buffers(batch, flat, np.empty(lead[0] * lead[1], np.int64), images, next_images)
+        return _Buffers(batch, flat, np.empty(lead[0] * lead[1], np.int64), views, next_views)
 
     def state(self) -> dict[str, Any]:
         """The random generator's state, plain data for JSON."""

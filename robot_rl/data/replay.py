@@ -10,23 +10,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from robot_rl.core.errors import DataError, unknown_name
 from robot_rl.core.marks import DISCARDED
-from robot_rl.core.specs import StateSpec
+from robot_rl.core.specs import StateSpec, ViewSpec
 from robot_rl.core.transition import Batch, Source, StepRecord
-from robot_rl.core.types import Image
+from robot_rl.core.types import Float32
 from robot_rl.data.frames import Frame, FrameStore, Region, check_fits
 from robot_rl.data.index_set import IndexSet
-from robot_rl.data.mixture import ImageBatch, MixtureSampler
+from robot_rl.data.mixture import MixtureSampler
 from robot_rl.data.rewards import RewardWeights, check_values, component_index
 from robot_rl.data.streams import Known, Open, Turns
-from robot_rl.data.windows import Slots, gather
+from robot_rl.data.windows import Slots, gather, gather_returns
 
-__all__ = ["ImageBatch", "MixtureSampler", "ReplayBuffer", "ReplayCounters", "RewardWeights"]
+__all__ = ["MixtureSampler", "ReplayBuffer", "ReplayCounters", "RewardWeights"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class ReplayBuffer:
         state_spec: layout of the state rows.
         capacity: frames of online experience in the ring (an episode of T steps needs T + 1), at least 2.
         camera_shapes: ``(H, W, 3)`` of the cameras to keep, by name; other images are dropped.
+        feature_shapes: ``(K, h, w, C)`` by camera name of the features to keep, of K crops of each picture.
+        encoder: checksum of the frozen encoder that makes them; they are then what is drawn, not the pictures.
         pinned: frames of room for demonstrations, which the ring never overwrites.
         gamma: discount per step, in [0, 1].
         n_step: longest window, at least 1.
@@ -71,6 +74,9 @@ class ReplayBuffer:
         >>> buffer.add(record)  # doctest: +SKIP
         >>> batch = MixtureSampler(buffer, 256, utd=4, rng=rng).sample()  # doctest: +SKIP
 
+    Attributes:
+        views: what is drawn of each camera: features, else pictures.
+
     Raises:
         DataError: a size is out of range or the memory cannot be had.
     """
@@ -81,6 +87,8 @@ class ReplayBuffer:
         capacity: int,
         *,
         camera_shapes: Mapping[str, tuple[int, int, int]] | None = None,
+        feature_shapes: Mapping[str, tuple[int, int, int, int]] | None = None,
+        encoder: str = "",
         pinned: int = 20_000,
         gamma: float = 0.97,
         n_step: int = 1,
@@ -96,13 +104,20 @@ class ReplayBuffer:
             )
         self.state_spec = state_spec
         self.capacity, self.pinned = capacity, pinned
-        self.camera_shapes = dict(camera_shapes or {})
+        self.camera_shapes, self.feature_shapes = dict(camera_shapes or {}), dict(feature_shapes or {})
+        if bool(encoder) != bool(self.feature_shapes):
+            raise DataError(
+                f"replay with features of {sorted(self.feature_shapes)} of the encoder {encoder!r}: name both"
+            )
+        drawn = {name: shape[1:] for name, shape in self.feature_shapes.items()} if encoder else self.camera_shapes
+        self.views = ViewSpec(tuple(drawn.items()), encoder)
         self.gamma, self.n_step = gamma, n_step
         self.weights = weights if weights is not None else RewardWeights()
         self._store = FrameStore(
             capacity + pinned,
             state_spec.size,
             self.camera_shapes,
+            feature_shapes=self.feature_shapes,
             corrections_in_demos=corrections_in_demos,
             half_life_steps=half_life_steps,
         )
@@ -154,7 +169,7 @@ class ReplayBuffer:
         if known is not None and (known.ended or record.step_index < known.next_step):
             self._count(duplicates=1)
             return False
-        check_fits(record, self.state_spec.size, self.camera_shapes)
+        check_fits(record, self.state_spec.size, self.camera_shapes, self.feature_shapes)
         known = known or Known(number=len(self._known))
         episode = self._turns.open.get(record.episode_id) or self._held.get(record.episode_id)
         episode = episode or Open(known, pinned=demo or record.source is Source.DEMO)
@@ -180,6 +195,10 @@ class ReplayBuffer:
             DataError: as for `add`.
         """
         return sum(self.add(record, demo=True) for records in episodes for record in records)
+
+    def drop_demos(self) -> None:
+        """Draw no demonstration any more; what they were stays known, and their room taken."""
+        self._store.drop_pinned(self.capacity)
 
     def abandon(self, episode_id: str) -> None:
         """Declare that no further step of an episode will come, for example because its actor died.
@@ -235,11 +254,23 @@ class ReplayBuffer:
         weights = self.weights.motion(), self.weights.gripper()
         gather(self._store.rows, slots, out, ends, weights, self.gamma, self.n_step)
 
-    def gather_images(self, slots: Slots, out: Mapping[str, Image]) -> None:
-        """Write the frames in `slots` ``[B]`` into `out`: ``uint8[..., H, W, 3]`` by camera, B frames in all."""
-        for name, images in self._store.images.items():
-            # mode "clip" writes straight into the output, "raise" would go through a copy; the slots are our own
-            np.take(images, slots, axis=0, out=out[name].reshape(-1, *images.shape[1:]), mode="clip")
+    def gather_returns(self, slots: Slots, out: Float32, floor: float) -> None:
+        """Write the discounted return of the stored episodes from `slots` ``[B]`` on into `out` ``[B]``.
+
+        Rewards are composed as in `gather`; `floor` is what an episode that was cut or is under way earns after what is
+        stored of it.
+        """
+        gather_returns(self._store.rows, slots, out, self.state_spec.size, self.weights.motion(), self.gamma, floor)
+
+    def gather_views(self, slots: Slots, out: Mapping[str, npt.NDArray[Any]], rng: np.random.Generator) -> None:
+        """Write what the networks see of the frames in `slots` ``[B]`` into `out`, arrays ``[..., h, w, c]`` by camera.
+
+        Of features one crop each, drawn with `rng` for every camera and row by itself.
+        """
+        if self.views.encoder:
+            self._store.gather_features(slots, out, rng)
+        else:
+            self._store.gather_images(slots, out)
 
     def _forget(self, episode_id: str, known: Known) -> None:
         self._count(discarded=1)
@@ -253,7 +284,7 @@ class ReplayBuffer:
         if others + own + 2 > self._demos.room:
             raise DataError(
                 f"no room for demonstration {episode_id!r}: {self.pinned} frames are pinned, {self._demos.room} are "
-                "free; create the replay with a larger `pinned`"
+                "free; raise demos.capacity, or create the replay with a larger `pinned`"
             )
 
     def _place(self, episode_id: str, episode: Open) -> None:

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Batch
 from robot_rl.core.types import Float32
 
@@ -100,3 +101,42 @@ def _gather(
             reward[b], gripper_reward[b], discount[b], ends[b] = total, gripper_total, factor, slots[b] + k
             for c in range(n):
                 next_row[c] = run[at + c]
+
+
+def gather_returns(
+    rows: Float32, slots: Slots, out: Float32, state_size: int, weights: Float32, gamma: float, floor: float
+) -> None:
+    """Discounted return from each slot to the end of what is stored of its episode, with the rewards as they are now.
+
+    Nothing is kept between calls, so relabelled rewards and new weights count at once. What is cut, not yet over or
+    behind a gap is assumed to earn `floor` from there on, as in `robot_rl.data.rewards.mc_returns`.
+
+    Args:
+        rows: ``[slots, n + 7 + components + 1]``.
+        slots: first slot of each return ``[B]``, each with a link.
+        out: receives the returns ``[B]``.
+        state_size: n.
+        weights: of the components.
+        gamma: discount per step.
+        floor: value after the last link unless that one terminates.
+    """
+    _gather_returns(rows, slots, out, state_size + ACTION_SIZE, weights, gamma, floor)
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather_returns(
+    rows: Float32, slots: Slots, out: Float32, components: int, weights: Float32, gamma: float, floor: float
+) -> None:
+    for b in range(slots.shape[0]):
+        total, factor, at = 0.0, 1.0, slots[b]
+        link = rows[at, -1]
+        while link != NO_LINK:
+            for c in range(weights.shape[0]):
+                total += factor * weights[c] * rows[at, components + c]
+            factor *= gamma
+            if link == TERMINATES:
+                factor = 0.0
+                break
+            at += 1
+            link = rows[at, -1]
+        out[b] = total + factor * floor

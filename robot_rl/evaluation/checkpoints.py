@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from robot_rl.core.cells import IN_PROCESS
+from robot_rl.core.config import from_dict
 from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.imperfections import env_options
 from robot_rl.core.protocols import Policy
@@ -20,6 +21,8 @@ from robot_rl.evaluation.evaluate import EVALUATION_SEED, Evaluation, evaluation
 from robot_rl.evaluation.rollout import Env, EpisodeResult, play_episode, time_limit_s
 from robot_rl.evaluation.run_record import read_config
 from robot_rl.evaluation.tables import read_json
+from robot_rl.runtime.pictures import PictureConfig, open_eyes, picture_options, seeing
+from robot_rl.vision.eyes import Eyes
 
 ACTOR_FILE = "actor.safetensors"
 
@@ -38,6 +41,7 @@ class SavedPolicy:
         env_step: environment steps of the run when it was saved, None if not recorded.
         hz: control rate of the run, None if not recorded.
         cell: on which the run acted.
+        pictures: that the policy looks at; it resizes and encodes them itself.
     """
 
     policy: Policy
@@ -49,6 +53,7 @@ class SavedPolicy:
     env_step: int | None = None
     hz: float | None = None
     cell: str = IN_PROCESS
+    pictures: PictureConfig = field(default_factory=PictureConfig)
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -74,7 +79,9 @@ def load_saved_policy(path: Path) -> SavedPolicy:
     """Load the acting policy of a checkpoint, or of a run's newest one.
 
     Raises:
-        DataError: the checkpoint is absent, damaged, or no run lies around it.
+        DataError: the checkpoint is absent, damaged, or no run lies around it, or the run's frozen encoder is another
+            on this machine.
+        ConfigError: the run's frozen encoder is not on this machine.
     """
     from robot_rl.policies.gaussian import GaussianPolicy
     from robot_rl.runtime.learner.checkpoint import load_actor
@@ -92,17 +99,31 @@ def load_saved_policy(path: Path) -> SavedPolicy:
     counters = state.get("counters")
     step = counters.get("env_steps") if isinstance(counters, Mapping) else None
     hz = meta.get("hz")
+    pictures = from_dict(PictureConfig, config.get("pictures") or {}, "pictures")
+    policy = GaussianPolicy.from_params(params, _version(checkpoint))
     return SavedPolicy(
-        GaussianPolicy.from_params(params, _version(checkpoint)),
+        seeing(policy, _open_eyes(pictures, state, checkpoint)),
         checkpoint,
         run_dir,
         task,
-        env_options(config.get("task_options") or {}, config.get("imperfections")),
+        env_options(config),
         str(state.get("state_checksum") or meta.get("state_checksum") or ""),
         int(step) if isinstance(step, int | float) else None,
         float(hz) if isinstance(hz, int | float) else None,
         str(config.get("cell") or IN_PROCESS),
+        pictures,
     )
+
+
+def _open_eyes(pictures: PictureConfig, state: Mapping[str, Any], checkpoint: Path) -> Eyes | None:
+    eyes, views = open_eyes(pictures, copies=1), state.get("views")
+    expected = views.get("encoder", "") if isinstance(views, Mapping) else ""
+    if eyes is not None and eyes.views.encoder != expected:
+        raise DataError(
+            f"the policy of {checkpoint} was trained on features of the frozen encoder {expected or 'none'}, but "
+            f"{pictures.encoder} is {eyes.views.encoder or 'none'} here: put back the file that it was trained with"
+        )
+    return eyes
 
 
 def evaluate_checkpoint(
@@ -191,7 +212,8 @@ def run_job(
     """
     from robot_rl.envs import make_env
 
-    env: Env = make_env(job.task, cell=job.cell, **job.task_options)
+    cameras = picture_options(saved.pictures, own_size=job.cell == IN_PROCESS)
+    env: Env = make_env(job.task, cell=job.cell, **cameras, **job.task_options)
     try:
         if saved.state_checksum and env.state_spec.checksum != saved.state_checksum:
             raise DataError(

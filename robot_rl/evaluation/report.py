@@ -12,6 +12,8 @@ from robot_rl.evaluation import report_sections as sections
 from robot_rl.evaluation import report_tables as tables
 from robot_rl.evaluation.charts import draw
 from robot_rl.evaluation.report_charts import learner_charts, learning_charts
+from robot_rl.evaluation.report_detector import detector_section
+from robot_rl.evaluation.report_process import process_section
 from robot_rl.evaluation.report_runtime import runtime_section
 from robot_rl.evaluation.run_record import RunRecord, read_run
 from robot_rl.evaluation.video import NO_VIDEO_FILE, record_run_video
@@ -78,6 +80,8 @@ def render_report(run: RunRecord) -> str:
             sections.charts("Learning", map(draw, learning_charts(run))),
             tables.evaluation_table(run),
             tables.effort(run),
+            detector_section(run),
+            process_section(run),
             runtime_section(run),
             sections.charts("Optimisation", map(draw, learner_charts(run))),
             tables.provenance(run),

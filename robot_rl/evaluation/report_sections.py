@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from robot_rl.core.cells import IN_PROCESS
-from robot_rl.core.imperfections import env_options
+from robot_rl.core.crops import CROPS
+from robot_rl.core.imperfections import IMPERFECTIONS, env_options
+from robot_rl.core.randomisation import RANDOMISE
 from robot_rl.evaluation.charts import format_number
 from robot_rl.evaluation.report_text import DASH, last, minutes, number, seconds, share
 from robot_rl.evaluation.run_record import WINDOW_EPISODES, RunRecord
@@ -28,8 +30,17 @@ def header(run: RunRecord) -> str:
         details.insert(0, ", ".join(f"{k} = {v}" for k, v in options.items()))
     if run.cell != IN_PROCESS:
         details.append(f"on the cell {run.cell}")
-    if env_options({}, run.config.get("imperfections")):
-        details.append("imperfect devices")
+    changed = env_options(run.config)
+    details += [
+        text
+        for name, text in (
+            (IMPERFECTIONS, "imperfect devices"),
+            (RANDOMISE, "randomised scene"),
+            (CROPS, "cropped pictures"),
+        )
+        if name in changed
+    ]
+    details += _pictures(run)
     corrections = run.config.get("corrections")
     if isinstance(corrections, str):
         details.append("no corrections" if corrections == "none" else f"{corrections} corrections")
@@ -41,6 +52,16 @@ def header(run: RunRecord) -> str:
         f'<header><div class="eyebrow">robot_rl training report</div><h1>{escape(run.task)}</h1>'
         f'<p class="sub">{escape(" · ".join(details))}<br>{escape(run.path.name)}</p></header>'
     )
+
+
+def _pictures(run: RunRecord) -> list[str]:
+    """What the policy looked at, and through which frozen encoder."""
+    told, views = run.config.get("pictures"), run.meta.get("views")
+    if not (isinstance(told, Mapping) and isinstance(told.get("cameras"), list) and told["cameras"]):
+        return []
+    checksum = views.get("encoder") if isinstance(views, Mapping) else ""
+    through = f" through {told.get('encoder')} ({checksum})" if checksum else ""
+    return [f"learnt from pictures of {', '.join(map(str, told['cameras']))}{through}"]
 
 
 def verdict(run: RunRecord) -> str:

@@ -13,8 +13,10 @@ import numpy as np
 from robot_rl.core.errors import DataError, DeviceError
 from robot_rl.core.protocols import Policy
 from robot_rl.core.specs import ActionSpec, StateSpec
+from robot_rl.core.transition import Observation
 from robot_rl.core.types import Float32, Image
 from robot_rl.runtime.collector import BAD_OBSERVATION
+from robot_rl.runtime.environment import read_observation
 
 PREPARE_S = 300.0
 """How long an evaluation waits until the objects lie where an episode may begin."""
@@ -142,8 +144,8 @@ def play_episode(
     if on_frame is not None:
         on_frame(env.render(), 0, False)
     while not (terminated or truncated):
-        state = checked_state(obs, env.state_spec, seed, step)
-        action = policy.act(state, rng, deterministic=deterministic)
+        seen = checked_observation(obs, env.state_spec, seed, step)
+        action = policy.act(seen, rng, deterministic=deterministic)
         if not np.isfinite(action).all():
             raise DataError(
                 f"episode with seed {seed}, step {step}: the policy's action is not finite: {action.tolist()}"
@@ -188,20 +190,17 @@ def prepared(env: Env, limit_s: float = PREPARE_S) -> Any:
     return env.look()
 
 
-def checked_state(obs: Mapping[str, Any], spec: StateSpec, seed: int, step: int) -> Float32:
-    """The packed state row of an observation.
+def checked_observation(obs: Mapping[str, Any], spec: StateSpec, seed: int, step: int) -> Observation:
+    """What an environment answered, as a policy takes it.
 
     Raises:
-        DataError: it has the wrong size or a value is not finite; names the parts.
+        DataError: the state has the wrong size or a value is not finite; says in which episode and step, and which
+            parts.
     """
-    state = np.asarray(obs["state"], np.float32)
-    where = f"episode with seed {seed}, step {step}"
-    if state.shape != (spec.size,):
-        raise DataError(f"{where}: the state has shape {state.shape}, expected ({spec.size},)")
-    if not np.isfinite(state).all():
-        bad = [name for name, part in spec.unpack(state).items() if not np.isfinite(part).all()]
-        raise DataError(f"{where}: the observation holds values that are not finite in {', '.join(bad)}")
-    return state
+    try:
+        return read_observation(obs, spec)
+    except DataError as e:
+        raise DataError(f"episode with seed {seed}, step {step}: {e}") from e
 
 
 def time_limit_s(env: Env) -> float:

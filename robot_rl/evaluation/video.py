@@ -18,6 +18,7 @@ from robot_rl.core.protocols import Policy
 from robot_rl.core.types import Image
 from robot_rl.evaluation.evaluate import EVALUATION_SEED
 from robot_rl.evaluation.rollout import Env, EpisodeResult, play_episode
+from robot_rl.runtime.pictures import picture_options
 
 GREEN = (52, 190, 130)
 HOLD_S = 1.5
@@ -239,7 +240,8 @@ def record_run_video(run_dir: Path, *, n: int = 4, checkpoint: Path | None = Non
     reason = folder / NO_VIDEO_FILE
     try:
         saved = load_saved_policy(checkpoint or run_dir)
-        films = film(saved.policy, saved.task, n=n, task_options=saved.task_options)
+        options = {**saved.task_options, **picture_options(saved.pictures)}
+        films = film(saved.policy, saved.task, n=n, task_options=options)
         name = f"evaluation_{saved.checkpoint.name}"
         path = write_video(folder / f"{name}.mp4", grid_frames(films), films[0].hz)
         save_stills(films[0], folder, name)

@@ -26,8 +26,9 @@ class ActingConfig:
         random_steps: steps at the start of the run with uniformly random actions in the active dimensions.
         policy_source: whose actions the policy's are: ``POLICY``, or ``DEMO`` for a scripted expert.
         teleop_source: whose actions an engaged person's are; those of a program in a person's place are ``SCRIPTED``.
-        keep_images: records hold the pictures; otherwise only whoever watches sees them.
+        keep_cameras: whose pictures records hold, None for all; others only whoever watches sees.
         verdict_s: how long the arm holds after an episode without success, in case its operator is late to judge it.
+        veto_s: how long it holds after a success that a classifier saw, in case its operator marks ``failure``.
         wait_for_operator: the arm holds at the start of an episode until its operator takes over.
         deterministic: act without exploration noise.
         episode_stream: which family of initial states.
@@ -39,8 +40,9 @@ class ActingConfig:
     random_steps: int = 0
     policy_source: Source = Source.POLICY
     teleop_source: Source = Source.OPERATOR
-    keep_images: bool = True
+    keep_cameras: tuple[str, ...] | None = None
     verdict_s: float = 0.0
+    veto_s: float = 0.0
     wait_for_operator: bool = False
     deterministic: bool = False
     episode_stream: Stream = Stream.EPISODE

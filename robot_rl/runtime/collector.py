@@ -16,7 +16,7 @@ import numpy as np
 
 from robot_rl.core.errors import DataError, DeviceError, SafetyFault
 from robot_rl.core.lateness import LatenessHistogram
-from robot_rl.core.marks import ABORT, END, PAUSE, READY, SUCCESS
+from robot_rl.core.marks import ABORT, END, FAILURE, PAUSE, READY, SUCCESS
 from robot_rl.core.protocols import Policy
 from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Observation, StepRecord
@@ -24,8 +24,9 @@ from robot_rl.core.types import TeleopState
 from robot_rl.hardware.takeover import LOST
 from robot_rl.runtime.acting import ActingConfig, TeleopFactory, make_record
 from robot_rl.runtime.environment import Env, read_observation
-from robot_rl.runtime.operator import POLL_S, Seat, action_of, judged
+from robot_rl.runtime.operator import POLL_S, Seat, action_of, judged, vetoed
 from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
+from robot_rl.vision.health import PictureWatch
 
 BAD_OBSERVATION = "bad_observation"
 INTERRUPTED = "interrupted"
@@ -59,6 +60,8 @@ class Collector:
         make_teleop: builds the operator's stand-in for one episode from that episode's random numbers, or None.
         first_episode: number of the first episode, for a run that goes on.
         env_steps: steps taken before, for a run that goes on.
+        seat: of the operator of several collectors on one robot; by default one of its own.
+        watch: cuts an episode when its pictures are good for nothing; None for pictures that nobody learns from.
 
     Attributes:
         env_steps: environment steps taken, those before included.
@@ -82,6 +85,8 @@ class Collector:
         make_teleop: TeleopFactory | None = None,
         first_episode: int = 0,
         env_steps: int = 0,
+        seat: Seat | None = None,
+        watch: PictureWatch | None = None,
     ) -> None:
         self.env = env
         self.config = config
@@ -95,7 +100,8 @@ class Collector:
         self.paused = self.ended = False
         self._policy = policy
         self._make_teleop = make_teleop
-        self._seat = Seat()
+        self._seat = seat or Seat()
+        self._watch = watch
         self._episode: _Episode | None = None
         self._bad_in_a_row = 0
         self._active = np.zeros(ACTION_SIZE, bool)
@@ -164,7 +170,9 @@ class Collector:
         self.env_steps += 1
         self.newest = record
         if record.last:
-            if not record.rewards.get(SUCCESS):
+            if record.rewards.get(SUCCESS):
+                record = self._wait_for_veto(record)
+            else:
                 record = self._wait_for_verdict(record, obs_next)
             self._bad_in_a_row = 0
             self._end()
@@ -253,9 +261,18 @@ class Collector:
         mark = self._seat.wait_for_verdict(self.config.verdict_s)
         return record if mark is None else judged(record, mark, final_obs)
 
+    def _wait_for_veto(self, record: StepRecord) -> StepRecord:
+        if self.config.veto_s <= 0.0 or self._seat.teleop is None:
+            return record
+        self.env.hold()
+        mark = self._seat.wait_for_verdict(self.config.veto_s)
+        return vetoed(record) if mark == FAILURE else record
+
     def _start(self) -> _Episode | None:
         number, c = self.next_episode, self.config
         self.next_episode += 1
+        if self._watch is not None:
+            self._watch.begin()
         try:
             seed = stream_seed(c.seed, c.episode_stream, number, c.actor)
             obs, _ = self._see(lambda: self.env.reset(seed=seed))
@@ -278,7 +295,12 @@ class Collector:
         try:
             result = call()
             self.seen = seen = read_observation(result[0], self.env.state_spec)
-            return (seen if self.config.keep_images else replace(seen, images={})), result
+            if self._watch is not None:
+                self._watch.check(seen)
+            keep = self.config.keep_cameras
+            if keep is None:
+                return seen, result
+            return replace(seen, images={name: seen.images[name] for name in keep if name in seen.images}), result
         except (DataError, SafetyFault) as e:
             raise _BadObservation(str(e)) from e
 
@@ -287,7 +309,7 @@ class Collector:
         if random:
             proposal = np.where(self._active, episode.rng.uniform(-1.0, 1.0, ACTION_SIZE), 0.0).astype(np.float32)
         else:
-            proposal = self._policy.act(episode.obs.state, episode.rng, deterministic=self.config.deterministic)
+            proposal = self._policy.act(episode.obs, episode.rng, deterministic=self.config.deterministic)
         proposal = np.clip(np.asarray(proposal, np.float32), -1.0, 1.0)
         action = action_of(operator) if operator.engaged else proposal
         t_wall_s, latency_ms = time.time(), (time.perf_counter() - episode.t_seen_s) * 1e3

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from robot_rl.agents.config import SacConfig
+from robot_rl.agents.offline_config import CalqlConfig, IqlConfig
 from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.config import Range, check_ranges, to_dict
+from robot_rl.core.crops import CROPS, Crop, check_crops
 from robot_rl.core.errors import ConfigError
 from robot_rl.core.imperfections import IMPERFECTIONS, Imperfections, env_options
+from robot_rl.core.randomisation import RANDOMISE, Randomisation
+from robot_rl.rewards.detector_config import DetectorConfig
+from robot_rl.rewards.process import reachable
+from robot_rl.rewards.process_config import ProcessConfig
 from robot_rl.runtime.advisor import AdvisorConfig
+from robot_rl.runtime.config_checks import check_algorithm, check_takeover_range
+from robot_rl.runtime.pictures import PictureConfig
 
 Option = bool | int | float | str
 
@@ -26,15 +33,31 @@ class DemoConfig:
         dir: folder of recorded episodes to use instead; then `n` does not matter.
         share: part of every minibatch drawn from demonstrations and operator steps, 0.5 in RLPD
             (Ball et al. 2023, arXiv:2302.02948, section 4.1).
+        relabel: name of what ``robot-rl reward relabel`` wrote beside the episodes of `dir`, to be learnt from in place
+            of that component of what was recorded; empty for none.
+        relabel_only: nothing else is rewarded, not even success: a return is the discounted mean of what the relabels
+            say of the steps to come, where an episode that terminated stays as it ended.
+        capacity: frames of room for demonstrations.
     """
 
     n: Annotated[int, Range(0, 10_000)] = 20
     dir: Path | None = None
     share: Annotated[float, Range(0.0, 1.0)] = 0.5
+    relabel: str = ""
+    relabel_only: bool = False
+    capacity: Annotated[int, Range(0)] = 20_000
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check the ranges, and that there is something to relabel.
+
+        Raises:
+            ConfigError: relabels are asked for without the episodes that they are of, or the other way round.
+        """
         check_ranges(self)
+        if self.relabel and self.dir is None:
+            raise ConfigError(f"demos.relabel is {self.relabel}: give the folder that was relabelled with --demos DIR")
+        if self.relabel_only and not self.relabel:
+            raise ConfigError("demos.relabel_only rewards what relabels say alone: name them with --demos.relabel")
 
 
 @dataclass(frozen=True)
@@ -143,20 +166,31 @@ class TrainConfig:
             machine of the actor. A simulated cell that does not run is started.
         imperfections: latency, loss and noise of the simulated devices, off by default; ``--imperfections franka`` is a
             preset. Those of another cell than ``sim`` are in its YAML.
+        randomise: how far the simulated scene looks different from episode to episode, off by default;
+            ``--randomise lab`` is a preset. Only for the cell ``sim``.
+        crops: left, top, width, height by camera: the part of its picture, taken as 640 x 480 pixels, that its
+            pictures show; ``robot-rl crop`` finds them. Those of another cell than ``sim`` are in its YAML.
         advisor: when the operator is told to take over or to hand back, and how many minutes were agreed.
+        pictures: those that the policy is learnt from, none by default.
         cameras: names of those whose pictures are shown to whoever watches the actor; they are not learnt from.
         seed: of everything random; two lock-step runs with the same seed are bit-identical.
-        pair: id of a task that undoes this one, to train both on one robot that nobody resets; each has a run folder,
-            and ``env_steps`` is their mean. Pairs need ``lockstep`` and the cell ``sim``. Empty for none.
+        pair: id of a task that undoes this one, to train both on one robot that nobody resets; each has a learner and
+            a run folder, one actor acts for both, and ``env_steps`` is their mean. Empty for none.
         env_steps: environment steps to train for (10 per second of robot time by default); 0 leaves it at what
             ``pace.warmup_updates`` make of the demonstrations.
         corrections: ``scripted`` lets the scripted stand-in for a person take over when progress stalls.
         lockstep: one deterministic process instead of an actor and a learner process.
         algorithm: ``rlpd`` reinforces; ``bc`` clones demonstrations and operator steps alone, which with corrections is
             HG-DAgger (Kelly et al. 2019, arXiv 1810.02890). It acts without exploring, and has no use for the rewards.
+            ``iql`` and ``calql`` learn from recorded episodes of any quality, failures included, in
+            ``pace.warmup_updates``, and go on from there if there are environment steps.
         demos: demonstrations to start from.
         interventions: what is made of corrections.
+        process: a dense reward for progress beside success, off by default.
+        detector: a success classifier that decides in place of the task's rules, none by default.
         agent: networks and hyper-parameters of the algorithm.
+        iql: what implicit Q-learning has beside it.
+        calql: what calibrated conservative Q-learning has beside it.
         pace: how acting and learning keep step.
         evaluation: what is evaluated, and when.
         capacity: frames the replay buffer holds besides the demonstrations.
@@ -173,18 +207,25 @@ class TrainConfig:
     task: str = "PickCube"
     task_options: dict[str, Option] = field(default_factory=dict)
     cell: str = IN_PROCESS
+    pictures: PictureConfig = field(default_factory=PictureConfig)
     cameras: tuple[str, ...] = ()
     advisor: AdvisorConfig = field(default_factory=AdvisorConfig)
     imperfections: Imperfections = field(default_factory=Imperfections)
+    randomise: Randomisation = field(default_factory=Randomisation)
+    crops: dict[str, Crop] = field(default_factory=dict)
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     pair: str = ""
     env_steps: Annotated[int, Range(0)] = 10_000
     corrections: Literal["none", "scripted"] = "none"
     lockstep: bool = False
-    algorithm: Literal["rlpd", "bc"] = "rlpd"
+    algorithm: Literal["rlpd", "bc", "iql", "calql"] = "rlpd"
     demos: DemoConfig = field(default_factory=DemoConfig)
     interventions: InterventionConfig = field(default_factory=InterventionConfig)
+    process: ProcessConfig = field(default_factory=ProcessConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
     agent: SacConfig = field(default_factory=SacConfig)
+    iql: IqlConfig = field(default_factory=IqlConfig)
+    calql: CalqlConfig = field(default_factory=CalqlConfig)
     pace: PaceConfig = field(default_factory=PaceConfig)
     evaluation: EvalConfig = field(default_factory=EvalConfig)
     capacity: Annotated[int, Range(100)] = 200_000
@@ -204,41 +245,51 @@ class TrainConfig:
                 algorithm would have nothing to learn from.
         """
         check_ranges(self)
-        self._check_algorithm()
-        self._check_takeover_range()
+        check_algorithm(self)
+        check_takeover_range(self)
+        self._check_process()
         if self.task_options.get("dense_reward") and self.agent.q_range is not None:
             raise ConfigError(
                 "dense_reward pays before success too: add --agent.q-range None, which stops clipping to [0, 1]"
             )
-        if IMPERFECTIONS in self.task_options:
-            raise ConfigError("imperfections is no option of the task: use --imperfections franka, or set its fields")
+        for name, example in ((IMPERFECTIONS, " franka"), (RANDOMISE, " lab"), (CROPS, " CAMERA LEFT TOP W H")):
+            if name in self.task_options:
+                raise ConfigError(f"{name} is no option of the task: use --{name}{example}")
+        check_crops(self.crops)
 
-    def _check_algorithm(self) -> None:
-        if self.env_steps == 0 and not (self.algorithm == "bc" and self.pace.warmup_updates):
-            raise ConfigError(
-                "env_steps is 0, so nothing would act: that is for --algorithm bc with --pace.warmup-updates above 0"
-            )
-        if self.algorithm == "bc" and self.interventions.corrections_in == "online":
-            raise ConfigError("--algorithm bc clones what operators do: leave interventions.corrections_in at both")
-
-    def _check_takeover_range(self) -> None:
-        """The most that a policy can be charged is the penalty at every step for ever."""
-        how, agent = self.interventions, self.agent
-        if self.algorithm == "bc" or how.before_s * how.before_reward == 0.0 or agent.q_range is None:
+    def _check_process(self) -> None:
+        """Values shift by the process reward, and must not be clipped to what success alone can pay."""
+        process, agent = self.process, self.agent
+        if not process.on:
             return
-        lowest = how.before_reward / (1.0 - agent.gamma) if agent.gamma < 1.0 else -math.inf
-        if agent.q_range[0] > 0.99 * lowest:
-            low, high = f"{lowest:.3g}", f"{agent.q_range[1]:g}"
-            wider = "None" if agent.gamma == 1.0 else f"{low} {high}"
+        other = self.algorithm != "rlpd"
+        if other or self.pair or self.task_options.get("dense_reward"):
+            what = f"--algorithm {self.algorithm}" if other else "--pair" if self.pair else "dense_reward"
+            raise ConfigError(f"{what} has no use for a process reward: leave process.form at none, or take it away")
+        if agent.q_range is None:
+            return
+        how = self.interventions
+        charge = how.before_reward / (1.0 - agent.gamma) if how.before_s > 0.0 and agent.gamma < 1.0 else 0.0
+        low, high = (process.beta * bound for bound in reachable(process.shaping(agent.gamma)))
+        low, high = low + charge, high + 1.0
+        if agent.q_range[0] > 0.99 * low or agent.q_range[1] < 0.99 * high:
             raise ConfigError(
-                f"targets are clipped at {agent.q_range[0]:g}, where charges before take-overs would be lost: add "
-                f"--agent.q-range {wider}, which holds before_reward at every step for ever"
+                f"targets are clipped to [{agent.q_range[0]:g}, {agent.q_range[1]:g}], where the process reward "
+                f"{process.form} of weight {process.beta:g} would be lost: add --agent.q-range {low:.4g} {high:.4g}"
             )
 
     @property
     def env_options(self) -> dict[str, Any]:
         """What `robot_rl.envs.make_env` is told beside the task, as plain data."""
-        return env_options(self.task_options, to_dict(self.imperfections))
+        names = ("imperfections", "randomise", "crops", "pictures")
+        sections = {name: getattr(self, name) for name in names}
+        return env_options({"task_options": self.task_options, **to_dict(sections)})
+
+    @property
+    def algorithm_options(self) -> IqlConfig | CalqlConfig | None:
+        """What the algorithm has beside `agent`."""
+        own: dict[str, IqlConfig | CalqlConfig] = {"iql": self.iql, "calql": self.calql}
+        return own.get(self.algorithm)
 
     @property
     def target_utd(self) -> float:

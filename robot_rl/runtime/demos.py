@@ -13,7 +13,7 @@ import numpy as np
 from robot_rl.core.errors import DataError
 from robot_rl.core.protocols import Teleop
 from robot_rl.core.specs import ACTION_SIZE
-from robot_rl.core.transition import Source, StepRecord
+from robot_rl.core.transition import Observation, Source, StepRecord
 from robot_rl.core.types import Float32
 from robot_rl.data.episode_log import EpisodeMeta
 from robot_rl.runtime.acting import ActingConfig
@@ -62,8 +62,8 @@ class ExpertPolicy:
         self._expert.reset()
         self._episode += 1
 
-    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
-        """What the expert does; it sees the truth, not the packed state."""
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        """What the expert does; it sees the truth, not the observation."""
         assert self._expert is not None
         return self._expert.act()
 
@@ -74,7 +74,7 @@ class DemoReport:
 
     Attributes:
         kept: demonstrations written.
-        failed: attempts without success, not written.
+        failed: attempts without success; written only if failures are kept.
         steps: in the written ones.
         robot_s: robot time of all attempts.
     """
@@ -94,6 +94,7 @@ def record_demos(
     folder: Path,
     task_options: Mapping[str, Any] | None = None,
     on_episode: Callable[[int, int], None] | None = None,
+    keep_failures: bool = False,
 ) -> DemoReport:
     """Record `n` successful demonstrations; failed attempts are counted and thrown away.
 
@@ -105,6 +106,7 @@ def record_demos(
         folder: where ``<number>.mcap`` files go; numbering goes on after those that exist.
         task_options: written into the files of an environment in lock-step, whose episodes can be repeated.
         on_episode: called with (kept, failed) after each attempt.
+        keep_failures: record `n` attempts instead, whatever became of them.
 
     Raises:
         DataError: the expert fails too often, or the files cannot be written.
@@ -119,7 +121,7 @@ def record_demos(
                 f"the expert of {env.task_id} succeeded in {kept} of {kept + failed} attempts, {n} were wanted"
             )
 
-    return _record(collector, n, folder, task_options or {}, on_attempt)
+    return _record(collector, n, folder, task_options or {}, on_attempt, keep_failures=keep_failures)
 
 
 class Still:
@@ -127,7 +129,7 @@ class Still:
 
     version = -1
 
-    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
         """No motion."""
         return np.zeros(ACTION_SIZE, np.float32)
 
@@ -183,6 +185,8 @@ def _record(
     task_options: Mapping[str, Any],
     on_episode: Callable[[int, int], None] | None,
     on_step: Callable[[Collector], None] | None = None,
+    *,
+    keep_failures: bool = False,
 ) -> DemoReport:
     env, acting = collector.env, collector.config
     first = max(episode_files(folder), default=-1) + 1
@@ -194,13 +198,13 @@ def _record(
             break
         if collector.paused and not episode:
             continue
-        if episode and episode[-1].rewards.get("success", 0.0) > 0.5:
+        succeeded = bool(episode) and episode[-1].rewards.get("success", 0.0) > 0.5
+        if succeeded or (episode and keep_failures):
             reset_seed = stream_seed(acting.seed, acting.episode_stream, collector.next_episode - 1)
             facts = repeat_facts(reset_seed, task_options) if env.lockstep else {}
             _write(folder, first + kept, episode, replace(meta, extra=facts))
             kept, steps = kept + 1, steps + len(episode)
-        else:
-            failed += 1
+        failed += not succeeded
         if on_episode is not None:
             on_episode(kept, failed)
     return DemoReport(kept, failed, steps, collector.env_steps / env.hz)

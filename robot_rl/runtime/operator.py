@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from robot_rl.core.errors import DeviceError
-from robot_rl.core.marks import ABORT, DISCARD, DISCARDED, FAILURE, MARKS, SUCCESS
+from robot_rl.core.marks import ABORT, DISCARD, DISCARDED, FAILURE, MARKS, SUCCESS, VETOED
 from robot_rl.core.protocols import Teleop
 from robot_rl.core.transition import Observation, StepRecord
 from robot_rl.core.types import Float32, TeleopState
@@ -107,3 +107,9 @@ def judged(record: StepRecord, mark: str, final_obs: Observation) -> StepRecord:
         stop_reason=STOP_REASONS[mark],
         final_obs=final_obs,
     )
+
+
+def vetoed(record: StepRecord) -> StepRecord:
+    """The last step of an episode that ended with a success which was none: nothing ended there but the episode."""
+    rewards = {**record.rewards, SUCCESS: 0.0}
+    return replace(record, rewards=rewards, terminated=False, truncated=True, stop_reason=VETOED)

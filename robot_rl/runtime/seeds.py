@@ -22,6 +22,7 @@ class Stream(IntEnum):
     REPLAY = 4
     AGENT = 5
     DEMO_EPISODE = 6
+    FILM = 7
 
 
 FIRST_ACTOR = "a0"

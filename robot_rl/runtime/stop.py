@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,28 @@ class StopFlag:
         """Ask for the end; twice for soon."""
         self.urgent = self.requested
         self.requested = True
+
+
+class ParentFlag(StopFlag):
+    """Also set when the process that started this one is gone."""
+
+    def __init__(self, parent: int, inner: StopFlag) -> None:
+        self._parent = parent
+        self._inner = inner
+
+    @property
+    def requested(self) -> bool:  # type: ignore[override]
+        """Somebody asked to end, or nobody is left who could."""
+        return self._inner.requested or self._orphaned
+
+    @property
+    def urgent(self) -> bool:  # type: ignore[override]
+        """Somebody asked again, or nobody is left to send anything to."""
+        return self._inner.urgent or self._orphaned
+
+    @property
+    def _orphaned(self) -> bool:
+        return os.getppid() != self._parent
 
 
 @contextmanager

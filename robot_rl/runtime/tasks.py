@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from robot_rl.core.cells import IN_PROCESS
-from robot_rl.core.errors import ConfigError, StorageError
+from robot_rl.core.errors import ConfigError, DataError, StorageError
+from robot_rl.data.cameras import observations
 from robot_rl.data.demos import episode_files, read_demos
-from robot_rl.data.episode_log import SUFFIX
+from robot_rl.data.episode_log import SUFFIX, Episode
 from robot_rl.data.labels import LABELS_FILE
+from robot_rl.data.relabels import RELABELS_FOLDER, Relabels, read_relabels, relabels_path
 from robot_rl.runtime.acting import TeleopFactory
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.demos import record_demos
+from robot_rl.runtime.detection import open_judge, picture_size
 from robot_rl.runtime.environment import Env
+from robot_rl.runtime.pictures import PictureConfig, picture_options
+from robot_rl.runtime.process_model import open_progress
+from robot_rl.runtime.turns import SharedEnv
 
 if TYPE_CHECKING:
     from robot_rl.hardware.cell.description import CellConfig
@@ -34,19 +42,58 @@ def open_env(config: TrainConfig) -> Env:
     """
     from robot_rl.envs import make_env
 
-    cell_config(config)
-    return make_env(config.task, cell=config.cell, cameras=config.cameras, **config.env_options)
+    cell = cell_config(config)
+    own_size = cell is None
+    return make_env(
+        config.task,
+        cell=config.cell,
+        progress=open_progress(config),
+        detector=open_judge(config, real=cell is not None and not cell.simulated),
+        **picture_options(config.pictures, config.cameras, own_size=own_size),
+        **(picture_size(config) if own_size and not config.pictures.on else {}),
+        **config.env_options,
+    )
 
 
-def open_simulation(config: TrainConfig) -> Env:
-    """The same task simulated in this process: for layouts, demonstrations and evaluations during training.
+def open_pair(config: TrainConfig) -> tuple[SharedEnv, SharedEnv]:
+    """The environments of a run's task and of the one that undoes it, on the one cell of both.
 
     Raises:
-        ConfigError: unknown task or option.
+        ConfigError: as `open_env`, or the two are no pair.
+        DeviceError: the cell does not run or answer.
+    """
+    from robot_rl.envs.pair import make_pair
+
+    cell_config(config)
+    return make_pair(
+        config.task,
+        config.pair,
+        cell=config.cell,
+        **picture_options(config.pictures, config.cameras, own_size=config.cell == IN_PROCESS),
+        **config.env_options,
+    )
+
+
+def open_simulation(config: TrainConfig, *, judged: bool = False) -> Env:
+    """The same task simulated in this process: for layouts, demonstrations and evaluations during training.
+
+    Args:
+        config: of the run.
+        judged: let the run's success classifier decide, if it has one; otherwise the task's rules do.
+
+    Raises:
+        ConfigError: unknown task or option, or a classifier that does not fit.
     """
     from robot_rl.envs import make_env
 
-    return make_env(config.task, **config.env_options)
+    return make_env(
+        config.task,
+        progress=open_progress(config),
+        detector=open_judge(config, real=False) if judged else None,
+        **picture_options(config.pictures),
+        **(picture_size(config) if judged and not config.pictures.on else {}),
+        **config.env_options,
+    )
 
 
 def cell_config(config: TrainConfig) -> CellConfig | None:
@@ -110,11 +157,15 @@ def gather_demos(config: TrainConfig, folder: Path, env: Env, note: Callable[[st
     """
     wanted = config.demos
     if wanted.dir is not None:
-        read_demos(wanted.dir, env.state_spec, config.task)
+        check_demos(read_demos(wanted.dir, env.state_spec, config.task), config.pictures)
         sources = episode_files(wanted.dir)
         labels = sources[0].parent / LABELS_FILE
         if labels.is_file():
             _copy(labels, folder / LABELS_FILE)
+        if wanted.relabel:
+            check_relabels(config, read_relabels(sources[0].parent, wanted.relabel))
+            (folder / RELABELS_FOLDER).mkdir(exist_ok=True)
+            _copy(relabels_path(sources[0].parent, wanted.relabel), relabels_path(folder, wanted.relabel))
         copied = sum(_copy(source, folder / source.name) for source in sources)
         if copied:
             note(f"copied {copied} demonstrations from {wanted.dir}")
@@ -128,6 +179,42 @@ def gather_demos(config: TrainConfig, folder: Path, env: Env, note: Callable[[st
                 "episodes with --demos DIR, or none with --demos 0"
             )
         _record(config, folder, wanted.n - have, note)
+
+
+def check_demos(episodes: Sequence[Episode], pictures: PictureConfig) -> None:
+    """Check that demonstrations were recorded with the cameras that are learnt from.
+
+    Raises:
+        DataError: one was not; names the file, what it lacks and what it has.
+    """
+    for episode in episodes:
+        seen = observations(episode.records)
+        missing = [name for name in pictures.cameras if any(name not in obs.images for obs in seen)]
+        if missing:
+            have = ", ".join(sorted(seen[0].images)) or "none"
+            raise DataError(
+                f"{episode.path} lacks pictures of camera {', '.join(missing)}, it has {have}: record demonstrations "
+                f"with --cameras {' '.join(pictures.cameras)}, or learn from other cameras"
+            )
+
+
+def check_relabels(config: TrainConfig, relabels: Relabels) -> None:
+    """Check that what relabels can come to is not clipped away.
+
+    Raises:
+        ConfigError: it would be; says how to widen the range.
+    """
+    agent = config.agent
+    if config.algorithm == "bc" or agent.q_range is None or relabels.component != "process":
+        return
+    steps = 1.0 if config.demos.relabel_only or agent.gamma == 1.0 else 1.0 / (1.0 - agent.gamma)
+    values = np.concatenate(list(relabels.values.values()))
+    low, high = min(0.0, steps * float(values.min())), steps * float(values.max())
+    if low < agent.q_range[0] or high > max(agent.q_range[1], 0.0) + 1e-6:
+        raise ConfigError(
+            f"the relabels {relabels.name} come to between {low:.3g} and {high:.3g}, where targets are clipped to "
+            f"[{agent.q_range[0]:g}, {agent.q_range[1]:g}]: add --agent.q-range {low:.3g} {max(high, low + 1.0):.3g}"
+        )
 
 
 def _copy(source: Path, target: Path) -> bool:

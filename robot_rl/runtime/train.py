@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from robot_rl.agents.config import describe
 from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.config import write_yaml
-from robot_rl.core.errors import ConfigError, RobotRlError, StorageError
+from robot_rl.core.errors import ConfigError, RobotRlError
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.learner.checkpoint import best_checkpoint, latest_checkpoint, list_checkpoints
@@ -58,7 +57,7 @@ def train(
 
         first, _, finished = train_pair(config, resume=resume, accept_loss=accept_loss)
         return TrainResult(first, finished)
-    env = open_simulation(config)
+    env = open_simulation(config, judged=config.lockstep)
     progress = Progress(config.task, live=live)
     try:
         run = resume if resume is not None else create_run(config, env.state_spec, env.action_spec, env.hz)
@@ -85,6 +84,11 @@ def check_modes(config: TrainConfig, resume: RunFolder | None = None) -> None:
             resumed in the other mode.
     """
     _check_cell(config)
+    if config.detector.model is not None:
+        from robot_rl.runtime.detection import check_judge
+
+        cell = cell_config(config) if config.actors else None
+        check_judge(config, real=cell is not None and not cell.simulated)
     if config.pair:
         from robot_rl.runtime.pair import check_pair
 
@@ -110,6 +114,10 @@ def _check_cell(config: TrainConfig) -> None:
         raise ConfigError(f"--actors is {config.actors}, but the cell {config.cell} has one arm, thus one actor")
     if not config.imperfections.off:
         raise ConfigError(f"--imperfections is for --cell {IN_PROCESS}; those of a simulated cell are in its YAML")
+    if not config.randomise.off:
+        raise ConfigError(f"--randomise is for --cell {IN_PROCESS}, where the scene is drawn in the actor's process")
+    if config.crops:
+        raise ConfigError(f"--crops is for --cell {IN_PROCESS}; on another cell it is cameras.NAME.crop in its YAML")
     if config.actors:
         cell_config(config)
 
@@ -126,26 +134,12 @@ def _train_in(
     progress.note(f"agent: {agent}; {config.target_utd:g} gradient steps per environment step")
     if not list_checkpoints(run.checkpoints):
         gather_demos(config, run.demos, env, progress.note)
-    from robot_rl.runtime.learner.resume import resume as resume_session
     from robot_rl.runtime.learner.session import Session  # loads JAX, which takes seconds: not before the rest is right
+    from robot_rl.runtime.learner.training import see_through
 
     session = Session(run, config, env.state_spec, env.action_spec, env.hz, progress)
-    status = "failed"
-    try:
-        with stop_on_signals() as stop:
-            if resumed and resume_session(session, accept_loss=accept_loss):
-                c = session.learner.counters
-                session.event(f"resumed at environment step {c.env_steps:,}, update {c.updates:,}")
-            elif not resumed and (steps := session.begin()):
-                progress.note(f"{len(list(run.demos.glob('*.mcap')))} demonstrations, {steps:,} steps")
-            finished = not stop.requested and _learn(session, env, stop)
-        status = "finished" if finished else "interrupted"
-        session.show(force=True)
-    finally:
-        with suppress(StorageError):  # a full disk has been reported by what met it first
-            session.finish(status)
-        session.close()
-    return finished
+    with stop_on_signals() as stop:
+        return see_through(session, lambda: _learn(session, env, stop), stop, resumed=resumed, accept_loss=accept_loss)
 
 
 def _learn(session: Session, env: Env, stop: StopFlag) -> bool:

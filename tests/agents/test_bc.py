@@ -14,7 +14,7 @@ from robot_rl.agents.arrays import flatten_state, unflatten_state
 from robot_rl.agents.config import SacConfig
 from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.specs import GRIPPER, ActionSpec, Part, StateSpec
-from robot_rl.core.transition import Batch
+from robot_rl.core.transition import Batch, Observation
 from robot_rl.policies.gaussian import GaussianPolicy
 
 STATE = StateSpec((Part("position", 2, "m", scale=0.5), Part("closed", 1, "1")))
@@ -54,7 +54,7 @@ def test_the_policy_does_what_was_shown_with_and_without_a_gripper_of_its_own(gr
     policy = GaussianPolicy.from_params(bc.actor_params(state, config), 1)
     rng = np.random.default_rng(1)
     where = rng.uniform(-1, 1, (200, 3)).astype(np.float32)
-    got = np.array([policy.act(s, rng) for s in where])
+    got = np.array([policy.act(Observation(s), rng) for s in where])
     shown = teacher(where)
     assert np.abs(got[:, :2] - shown[:, :2]).mean() < 0.05
     assert (got[:, 2:GRIPPER] == 0.0).all()
@@ -67,7 +67,7 @@ def test_the_policy_does_what_was_shown_with_and_without_a_gripper_of_its_own(gr
 def test_it_acts_without_noise_while_it_practises() -> None:
     state, _ = train(CONFIG, updates=5)
     policy = GaussianPolicy.from_params(bc.actor_params(state, CONFIG), 1)
-    at = np.array([0.1, -0.2, 0.0], np.float32)
+    at = Observation(np.array([0.1, -0.2, 0.0], np.float32))
     rng = np.random.default_rng(0)
     np.testing.assert_allclose(policy.act(at, rng), policy.act(at, rng, deterministic=True), atol=1e-6)
 

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from robot_rl.agents import sac
+from robot_rl.agents import sac, slices
 from robot_rl.agents.config import SacConfig
 from robot_rl.agents.state import owned_dimensions, target_entropy
 from robot_rl.core.errors import ConfigError, DataError
@@ -235,7 +235,8 @@ def reference(state: sac.AgentState, b: Batch) -> dict[str, Any]:
 
 def test_one_update_is_the_papers_update(monkeypatch: pytest.MonkeyPatch) -> None:
     noisy = sac.sample
-    monkeypatch.setattr(sac, "sample", lambda policy, noise: noisy(policy, 0.0 * noise))
+    for module in (sac, slices):
+        monkeypatch.setattr(module, "sample", lambda policy, noise: noisy(policy, 0.0 * noise))
     state = sac.init(EXACT, STATE, ACTION, 3)
     expected = jax.jit(reference)(jax.tree.map(jnp.array, state), batch())
     new, _ = sac.make_update(EXACT, STATE, ACTION)(state, batch())

@@ -41,7 +41,7 @@ class Cell:
     """An acting loop as far as the console sees it."""
 
     def __init__(self, run_id: str) -> None:
-        self.attended = Attended(run_id, "a0", None)
+        self.attended = Attended(run_id, "a0")
         self.read: list[TeleopState] = []
 
     def turn(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 pytest.importorskip("viser")
 
 from robot_rl.console.live import LiveCell
-from robot_rl.console.panel_live import curves, describe, doing
+from robot_rl.console.panel_live import STRIPS, curves, describe, doing
 from robot_rl.core.marks import END, SUCCESS
 from robot_rl.core.types import TeleopState
 from robot_rl.runtime.attend.messages import ActorStatus
@@ -43,7 +44,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["a0", RECORDER])
 def attended(request: pytest.FixtureRequest) -> Iterator[Attended]:
-    with closing(Attended("run", request.param, None)) as made:
+    with closing(Attended("run", request.param)) as made:
         assert not made.problem
         yield made
 
@@ -107,6 +108,14 @@ def test_curves_know_what_is_unknown() -> None:
     values = curves(VIEW, ActorStatus(health=LearnerHealth(1, 1.0, 3.0, 4.0, 0.5), lag_s=0.02, engaged=True))
     assert (values["Q"], values["UTD"], values["target"], values["learner lag"]) == (0.5, 3.0, 4.0, 20.0)
     assert values["operator"] == 1.0
+    assert "classifier" not in values
+
+
+def test_the_curve_of_the_classifier_is_its_probability() -> None:
+    seen = replace(VIEW, rewards={"p_success": 0.8, "truth": 1.0})
+    values = curves(seen, ActorStatus())
+    assert (values["classifier"], values["truth"]) == (0.8, 1.0)
+    assert {"classifier", "truth"} <= {series.name for series in STRIPS}
 
 
 def test_an_actor_that_is_not_there_is_gone(tmp_path: Path) -> None:

@@ -18,18 +18,18 @@ from robot_rl.runtime.config import TrainConfig
 @pytest.mark.parametrize("value", [-0.1, 1e6])
 def test_what_is_out_of_range_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"Imperfections.{name} is"):
-        Imperfections(**{name: value})
+        Imperfections(**{name: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_survive_the_way_through_a_file(name: str) -> None:
     preset = read_imperfections(name)
     assert from_dict(Imperfections, to_dict(preset)) == preset == read_imperfections(preset)
-    options = env_options({"clearance_mm": 0.5}, to_dict(preset))
+    options = env_options({"task_options": {"clearance_mm": 0.5}, "imperfections": to_dict(preset)})
     assert options.pop("clearance_mm") == 0.5
     assert read_imperfections(options.get("imperfections", "none")) == preset
     assert (options == {}) is preset.off
-    assert env_options({}, "of a damaged file") == {}
+    assert env_options({"imperfections": "of a damaged file"}) == {}
 
 
 def test_wrong_names_say_what_there_is() -> None:

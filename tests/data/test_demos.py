@@ -3,14 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import Part, StateSpec
 from robot_rl.core.transition import Source
-from robot_rl.data.demos import load_demos, read_demos
+from robot_rl.data.demos import load_demos, only_reward, read_demos
 from robot_rl.data.episode_log import EpisodeWriter
+from robot_rl.data.relabels import write_relabels
 from robot_rl.data.replay import ReplayBuffer
+from robot_rl.data.rewards import RewardWeights, episode_returns
 from tests.data.episodes import META, SPEC, TASK, episode, same
 
 EPISODES = [
@@ -75,3 +80,53 @@ def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "0.mcap.partial").write_bytes(b"")
     with pytest.raises(DataError, match="1 half-written ones can be repaired"):
         load_demos(tmp_path, SPEC, TASK)
+
+
+def relabel_all(folder: Path, component: str = "process") -> None:
+    values = {demo[0].episode_id: np.linspace(-1.0, -0.2, len(demo), dtype=np.float32) for demo in EPISODES}
+    write_relabels(folder, "judged", component, "model", values)
+
+
+def test_failures_are_loaded_like_successes(folder: Path) -> None:
+    demos = load_demos(folder, SPEC, TASK)
+    assert [demo[-1].terminated for demo in demos] == [True, False]
+
+
+def test_relabels_take_the_place_of_their_component_and_of_nothing_else(folder: Path) -> None:
+    relabel_all(folder)
+    for read, written in zip(load_demos(folder, SPEC, TASK, relabel="judged"), EPISODES, strict=True):
+        assert [r.rewards["process"] for r in read] == pytest.approx(np.linspace(-1.0, -0.2, len(read)).tolist())
+        assert [r.rewards["success"] for r in read] == [r.rewards["success"] for r in written]
+    with pytest.raises(DataError, match="unknown relabels 'judge'"):
+        load_demos(folder, SPEC, TASK, relabel="judge")
+
+
+def test_relabels_alone_make_returns_that_are_means_of_their_values(folder: Path) -> None:
+    relabel_all(folder)
+    gamma = 0.9
+    ended, cut = load_demos(folder, SPEC, TASK, relabel="judged", alone=gamma)
+    assert all(set(r.rewards) == {"process"} for r in (*ended, *cut))
+    # the first terminated with its third step, whose value it keeps for ever
+    weights = RewardWeights()
+    first = episode_returns(ended, weights, gamma)[0]
+    assert first == pytest.approx(0.1 * -1.0 + 0.1 * 0.9 * -0.6 + 0.81 * -0.2, rel=1e-5)
+    # the second was cut: its value goes on where it was, and it may be asked what it would be for ever
+    last = episode_returns(cut, weights, gamma, floor=-0.2)[-1]
+    assert last == pytest.approx(0.1 * -0.2 + 0.9 * -0.2, rel=1e-5)
+
+
+@given(st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=20), st.floats(0.0, 0.999), st.booleans())
+def test_no_return_of_relabels_alone_leaves_the_range_of_their_values(
+    values: list[float], gamma: float, terminated: bool
+) -> None:
+    records = episode(0, len(values), terminated=terminated)
+    labelled = [replace(r, rewards={**r.rewards, "process": v}) for r, v in zip(records, values, strict=True)]
+    alone = only_reward(labelled, "process", gamma)
+    returns = episode_returns(alone, RewardWeights(), gamma, floor=values[-1])
+    assert min(values) - 1e-4 <= returns.min() and returns.max() <= max(values) + 1e-4
+    assert [r.rewards["process"] for r in labelled] == values, "the given records stay as they are"
+
+
+def test_relabels_alone_need_a_discount_below_one() -> None:
+    with pytest.raises(DataError, match="infinite horizon"):
+        only_reward(EPISODES[0], "process", 1.0)

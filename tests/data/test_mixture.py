@@ -69,18 +69,18 @@ def test_draws_are_uniform() -> None:
 
 def test_a_batch_stays_intact_until_the_second_next_call() -> None:
     sampler = MixtureSampler(make_buffer(images=True), 32, 2, 0.5, np.random.default_rng(2))
-    first = sampler.sample_with_images()
-    kept = [a.copy() for a in (*first.batch, *first.images.values(), *first.next_images.values())]
-    second = sampler.sample_with_images()
-    now = [*first.batch, *first.images.values(), *first.next_images.values()]
+    first = sampler.sample()
+    kept = [a.copy() for a in (*first.batch, *first.views.values(), *first.next_views.values())]
+    second = sampler.sample()
+    now = [*first.batch, *first.views.values(), *first.next_views.values()]
     assert all((a == b).all() for a, b in zip(kept, now, strict=True))
     assert not np.shares_memory(first.batch.state, second.batch.state)
-    assert np.shares_memory(first.batch.state, sampler.sample().state)
+    assert np.shares_memory(first.batch.state, sampler.sample().batch.state)
 
 
 def test_images_belong_to_the_rows() -> None:
-    out = MixtureSampler(make_buffer(images=True), 64, 3, 0.5, np.random.default_rng(3)).sample_with_images()
-    for images, states in ((out.images, out.batch.state), (out.next_images, out.batch.next_state)):
+    out = MixtureSampler(make_buffer(images=True), 64, 3, 0.5, np.random.default_rng(3)).sample()
+    for images, states in ((out.views, out.batch.state), (out.next_views, out.batch.next_state)):
         assert set(images) == set(CAMERAS)
         for image in images.values():
             np.testing.assert_array_equal(image[..., 1, 1, 0], states[..., 0])

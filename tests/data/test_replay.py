@@ -139,7 +139,7 @@ def test_images_belong_to_their_own_step(
     out, ends = gather(buffer, slots)
     for where, states in ((slots, out.state), (ends, out.next_state)):
         images = {name: np.empty((len(slots), *shape), np.uint8) for name, shape in CAMERAS.items()}
-        buffer.gather_images(where, images)
+        buffer.gather_views(where, images, np.random.default_rng(0))
         for name in CAMERAS:
             np.testing.assert_array_equal(images[name][:, 1, 1, 0], states[:, 0])
             np.testing.assert_array_equal(images[name][:, 0, 0, 0], states[:, 1])

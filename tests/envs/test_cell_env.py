@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from robot_rl.controllers.se3 import quat_rotate, tool_delta
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import GRIPPER
-from robot_rl.envs import CellEnv, make_env
+from robot_rl.envs import CellEnv, make_env, task_names
 from robot_rl.envs.tasks.base import Start, down_pose, flat_pose
 
 
@@ -193,3 +193,21 @@ def test_render_gives_a_picture() -> None:
     picture = env.render()
     assert picture is not None and picture.shape == (120, 160, 3) and picture.std() > 10
     env.close()
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_a_state_without_objects_holds_the_robot_alone(task: str) -> None:
+    whole, blind = make_env(task), make_env(task, observe_objects=False)
+    try:
+        told = {p.name for p in whole.task.parts}
+        assert [p.name for p in blind.state_spec.parts] == [
+            p.name for p in whole.state_spec.parts if p.name not in told
+        ]
+        seen, _ = whole.reset(seed=3)
+        obs, _ = blind.reset(seed=3)
+        for name, value in blind.state_spec.unpack(obs["state"]).items():
+            np.testing.assert_array_equal(value, whole.state_spec.unpack(seen["state"])[name])
+        assert blind.observation_space.contains(blind.step(np.zeros(7, np.float32))[0])
+    finally:
+        whole.close()
+        blind.close()

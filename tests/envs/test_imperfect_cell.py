@@ -12,7 +12,8 @@ import pytest
 from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.imperfections import FRANKA, Imperfections
 from robot_rl.core.protocols import Clock
-from robot_rl.core.types import Array, Frame
+from robot_rl.core.transition import Observation
+from robot_rl.core.types import Frame
 from robot_rl.data.episode_log import EpisodeMeta, read_episode
 from robot_rl.envs import CellEnv, make_env, make_expert
 from robot_rl.envs.tasks import make_task
@@ -87,7 +88,7 @@ def test_recorded_episodes_repeat_bit_for_bit_from_their_header(tmp_path: Path) 
     class Restless:
         version = 1
 
-        def act(self, state: Array, rng: np.random.Generator, *, deterministic: bool = False) -> Any:
+        def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Any:
             return rng.uniform(-1.0, 1.0, 7).astype(np.float32)
 
     sink = EpisodeSink(

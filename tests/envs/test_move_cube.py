@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from robot_rl.core.errors import ConfigError
 from robot_rl.core.types import Array
 from robot_rl.envs import CellEnv, make_expert
-from robot_rl.envs.pair import make_pair, undone
+from robot_rl.envs.pair import PairEnv, make_pair
 from robot_rl.envs.tasks.base import flat_pose
 from robot_rl.envs.tasks.move_cube import CENTRES_M, FIELD_M, MoveCubeBack, MoveCubeOut
 
@@ -20,7 +21,7 @@ PAIR = ("MoveCubeOut", "MoveCubeBack")
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[CellEnv, CellEnv]]:
+def pair() -> Iterator[tuple[PairEnv, PairEnv]]:
     envs = make_pair(*PAIR)
     yield envs
     envs[0].close()
@@ -35,19 +36,19 @@ def solve(env: CellEnv, seed: int) -> bool:
             return terminated
 
 
-def test_one_task_begins_where_the_other_ended(pair: tuple[CellEnv, CellEnv]) -> None:
+def test_one_task_begins_where_the_other_ended(pair: tuple[PairEnv, PairEnv]) -> None:
     out, back = pair
     assert out.cell is back.cell
     for seed in range(4):
         mover = pair[seed % 2]
-        assert solve(mover, seed) and not undone(mover) and undone(pair[1 - seed % 2])
+        assert solve(mover, seed) and mover.undone() is False and pair[1 - seed % 2].undone()
         left: Array = mover.cell.world.object_pose("cube")
         pair[1 - seed % 2].reset(seed=100 + seed)
         np.testing.assert_allclose(mover.cell.world.object_pose("cube")[:2], left[:2], atol=2e-3)
     assert out.put_back + back.put_back == 1, "only before the first episode was the cube nowhere"
 
 
-def test_a_cube_out_of_reach_is_put_into_the_field_of_whose_turn_it_is(pair: tuple[CellEnv, CellEnv]) -> None:
+def test_a_cube_out_of_reach_is_put_into_the_field_of_whose_turn_it_is(pair: tuple[PairEnv, PairEnv]) -> None:
     for env in pair:
         env.cell.world.place("cube", flat_pose((0.5, 0.4, 0.02)))
         env.reset(seed=3)
@@ -55,7 +56,7 @@ def test_a_cube_out_of_reach_is_put_into_the_field_of_whose_turn_it_is(pair: tup
         assert env.put_back == 1
 
 
-def test_no_start_is_done_already_and_each_is_within_reach(pair: tuple[CellEnv, CellEnv]) -> None:
+def test_no_start_is_done_already_and_each_is_within_reach(pair: tuple[PairEnv, PairEnv]) -> None:
     for env in pair:
         for seed in range(40):
             env.reset(seed=seed, options={"reset_by": "program"})
@@ -83,3 +84,17 @@ def test_the_two_undo_each_other() -> None:
 def test_what_is_no_pair_is_refused() -> None:
     with pytest.raises(ConfigError, match="MoveCubeOut and PickCube are no pair"):
         make_pair("MoveCubeOut", "PickCube")
+
+
+def test_what_cannot_be_seen_is_neither_done_nor_undone(pair: tuple[PairEnv, PairEnv]) -> None:
+    out, _ = pair
+    out.reset(seed=1)
+    assert out.undone() is True
+    out.cell = replace(out.cell, unseen=frozenset({"cube"}))
+    assert out.undone() is None
+
+
+@pytest.mark.parametrize(("options", "reason"), [({"imperfections": "franka"}, "imperfections are in its YAML")])
+def test_a_cell_outside_this_process_decides_for_both(options: dict[str, str], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        make_pair(*PAIR, cell="ros", **options)

@@ -236,3 +236,17 @@ def test_an_option_that_is_none_is_refused() -> None:
         make_env("PickCube", reset_by="me")
     with pytest.raises(ConfigError, match="reset_by of the environment must be str"):
         make_env("PickCube", reset_by=3)
+
+
+def test_where_nobody_sees_the_objects_a_person_is_asked_once_a_policy_has_given_up() -> None:
+    cell, _ = crooked_cell("PickCube", misses=0, placed_by_person=True, unseen=frozenset({"cube"}))
+    with pick(cell, reset_by="nobody") as env:
+        env.reset(seed=0)
+        assert env.wanted() == ""
+        env.give_up()
+        env.reset(seed=1)
+        assert env.wanted().startswith("Put the cube")
+        env.confirm()
+        assert (env.wanted(), env.put_back) == ("", 1)
+        env.reset(seed=2)
+        assert env.wanted() == ""

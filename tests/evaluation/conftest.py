@@ -14,6 +14,7 @@ import yaml
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ActionSpec, Part, StateSpec
+from robot_rl.core.transition import Observation
 from robot_rl.evaluation.stats import wilson_interval
 
 SPEC = StateSpec((Part("position", 1, "m"), Part("clock", 1, "s")))
@@ -90,9 +91,9 @@ class ForwardPolicy:
 
     version = 7
 
-    def act(self, state: np.ndarray, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
         assert deterministic
-        assert state.dtype == np.float32
+        assert obs.state.dtype == np.float32
         return np.array([1, 0, 0, 0, 0, 0, 0], np.float32)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from robot_rl.core.errors import ConfigError, DataError, DeviceError
+from robot_rl.core.transition import Observation
 from robot_rl.evaluation.evaluate import EVALUATION_SEED, Evaluation, evaluate, evaluate_in
 from robot_rl.evaluation.rollout import EpisodeResult, prepared
 from tests.evaluation.conftest import ForwardPolicy, LineEnv
@@ -73,7 +74,7 @@ def test_broken_observation_is_named(line_env: LineEnv) -> None:
 
 def test_broken_action_is_named(line_env: LineEnv) -> None:
     class Broken(ForwardPolicy):
-        def act(self, state: np.ndarray, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
+        def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
             return np.full(7, np.nan, np.float32)
 
     with pytest.raises(DataError, match="action is not finite"):

@@ -287,3 +287,12 @@ def test_the_episode_log_of_all_actors_is_counted(run_dir: Path) -> None:
         (run_dir / "episodes" / actor).mkdir(parents=True)
         (run_dir / "episodes" / actor / "000000.mcap").write_bytes(bytes(600_000))
     assert "2 files, 1.2 MB" in write_report(run_dir, video=False).read_text()
+
+
+def test_says_what_the_policy_looked_at(run_dir: Path) -> None:
+    with (run_dir / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("pictures: {cameras: [wrist, side], encoder: 'resnet10:FILE'}\n")
+    info = json.loads((run_dir / "run.json").read_text())
+    (run_dir / "run.json").write_text(json.dumps({**info, "views": {"encoder": "0123456789abcdef"}}))
+    html = read_page(write_report(run_dir))
+    assert "learnt from pictures of wrist, side through resnet10:FILE (0123456789abcdef)" in html

@@ -9,6 +9,7 @@ import pytest
 from robot_rl.core.errors import ConfigError, DataError, DeviceError
 from robot_rl.evaluation import video
 from robot_rl.evaluation.video import annotate, episode_video, film_episode, grid_frames, save_stills, tile, write_video
+from robot_rl.runtime.pictures import PictureConfig
 from tests.evaluation.conftest import HZ, ForwardPolicy, LineEnv
 
 
@@ -107,6 +108,7 @@ def test_no_graphics_leaves_a_reason_and_no_error(run_dir: Path, monkeypatch: py
 
     class Saved:
         policy, task, task_options, checkpoint = ForwardPolicy(), "Line", {}, Path("000000001")
+        pictures = PictureConfig()
 
     monkeypatch.setattr("robot_rl.evaluation.checkpoints.load_saved_policy", lambda path: Saved)
     monkeypatch.setattr(video, "film", fail)

@@ -14,7 +14,7 @@ import pytest
 from robot_rl.agents import losses, sac
 from robot_rl.agents.config import PRESETS, SacConfig
 from robot_rl.core.specs import GRIPPER, ActionSpec, Part, StateSpec
-from robot_rl.core.transition import Batch
+from robot_rl.core.transition import Batch, Observation
 from robot_rl.policies.gaussian import GaussianPolicy
 
 STATE = StateSpec((Part("position", 2, "m", scale=0.5), Part("offset", 2, "m", scale=0.5), Part("closed", 1, "1")))
@@ -119,7 +119,7 @@ def train(config: SacConfig, steps: int = 1500, seed: int = 0) -> float:
     done = 0
     while done < steps:
         policy = GaussianPolicy.from_params(sac.actor_params(agent, config), 0)
-        rows, _ = run_episode(env, policy.act, rng)
+        rows, _ = run_episode(env, lambda state, source, p=policy: p.act(Observation(state), source), rng)
         online += windows(rows, config)
         done += len(rows)
         for _ in rows:
@@ -127,7 +127,7 @@ def train(config: SacConfig, steps: int = 1500, seed: int = 0) -> float:
     policy = GaussianPolicy.from_params(sac.actor_params(agent, config), 0)
 
     def greedy(state: np.ndarray, source: np.random.Generator) -> np.ndarray:
-        return policy.act(state, source, deterministic=True)
+        return policy.act(Observation(state), source, deterministic=True)
 
     return float(np.mean([run_episode(env, greedy, rng)[1] for _ in range(100)]))
 

@@ -16,6 +16,7 @@ from robot_rl.agents.config import SacConfig
 from robot_rl.core.errors import DataError
 from robot_rl.core.protocols import Policy
 from robot_rl.core.specs import ActionSpec, Part, StateSpec
+from robot_rl.core.transition import Observation
 from robot_rl.policies.gaussian import GaussianPolicy
 
 STATE = StateSpec((Part("a", 4, "m", scale=0.3, center=0.2), Part("b", 5, "rad", scale=2.0)))
@@ -71,14 +72,17 @@ def test_equals_the_jax_actor(name: str) -> None:
         wanted[:, np.asarray(agent.owned)] = (modes if deterministic else samples).T
         if agent.gripper is not None:
             wanted[:, 6] = values.argmax(axis=0) - 1
-        got = [policy.act(row, np.random.default_rng(i), deterministic=deterministic) for i, row in enumerate(rows)]
+        got = [
+            policy.act(Observation(row), np.random.default_rng(i), deterministic=deterministic)
+            for i, row in enumerate(rows)
+        ]
         np.testing.assert_allclose(np.stack(got), wanted, atol=1e-5)
 
 
 @given(state=st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=9, max_size=9), seed=st.integers(0, 99))
 def test_every_finite_state_gives_an_action_within_bounds(state: list[float], seed: int) -> None:
     policy = policy_of(VARIANTS["gripper"])
-    action = policy.act(np.array(state, np.float32), np.random.default_rng(seed))
+    action = policy.act(Observation(np.array(state, np.float32)), np.random.default_rng(seed))
     assert action.shape == (7,)
     assert action.dtype == np.float32
     assert (np.abs(action) <= 1).all()
@@ -91,37 +95,37 @@ def test_a_state_that_is_not_finite_is_refused(bad: float) -> None:
     state = np.zeros(9, np.float32)
     state[3] = bad
     with pytest.raises(DataError, match=r"not finite at indices \[3\]"):
-        policy_of(PLAIN).act(state, np.random.default_rng(0))
+        policy_of(PLAIN).act(Observation(state), np.random.default_rng(0))
 
 
 def test_a_state_of_another_length_is_refused() -> None:
     with pytest.raises(DataError, match=r"\(8,\), the policy expects \(9,\)"):
-        policy_of(PLAIN).act(np.zeros(8, np.float32), np.random.default_rng(0))
+        policy_of(PLAIN).act(Observation(np.zeros(8, np.float32)), np.random.default_rng(0))
 
 
 def test_deterministic_actions_leave_the_random_source_alone() -> None:
     rng = np.random.default_rng(0)
-    policy_of(VARIANTS["gripper"]).act(np.zeros(9, np.float32), rng, deterministic=True)
+    policy_of(VARIANTS["gripper"]).act(Observation(np.zeros(9, np.float32)), rng, deterministic=True)
     assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
 
 
 def test_epsilon_explores_the_gripper_only_while_exploring() -> None:
     policy = policy_of(replace(VARIANTS["gripper"], gripper_epsilon=0.3))
     rng, state = np.random.default_rng(0), np.zeros(9, np.float32)
-    greedy = policy.act(state, rng, deterministic=True)[6]
-    tries = [policy.act(state, rng)[6] for _ in range(3000)]
+    greedy = policy.act(Observation(state), rng, deterministic=True)[6]
+    tries = [policy.act(Observation(state), rng)[6] for _ in range(3000)]
     assert set(tries) == {-1.0, 0.0, 1.0}
     assert np.mean(np.array(tries) != greedy) == pytest.approx(0.2, abs=0.03)  # two of three random commands differ
-    assert {policy.act(state, rng, deterministic=True)[6] for _ in range(100)} == {greedy}
+    assert {policy.act(Observation(state), rng, deterministic=True)[6] for _ in range(100)} == {greedy}
 
 
 def test_parameters_are_copied() -> None:
     params = sac.actor_params(random_agent(PLAIN), PLAIN)
     policy = GaussianPolicy.from_params(params, 1)
-    before = policy.act(np.ones(9, np.float32), np.random.default_rng(0), deterministic=True)
+    before = policy.act(Observation(np.ones(9, np.float32)), np.random.default_rng(0), deterministic=True)
     for value in params.values():
         value[...] = 0.0
-    after = policy.act(np.ones(9, np.float32), np.random.default_rng(0), deterministic=True)
+    after = policy.act(Observation(np.ones(9, np.float32)), np.random.default_rng(0), deterministic=True)
     np.testing.assert_array_equal(before, after)
 
 

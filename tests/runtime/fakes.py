@@ -105,7 +105,7 @@ class Constant:
     def __init__(self, value: float, version: int = 7) -> None:
         self.value, self.version = value, version
 
-    def act(self, state: np.ndarray, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
         return np.full(7, self.value, np.float32)
 
 

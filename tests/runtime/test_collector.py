@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from robot_rl.core.errors import DeviceError, SafetyFault
-from robot_rl.core.transition import Source, StepRecord
+from robot_rl.core.transition import Observation, Source, StepRecord
 from robot_rl.runtime.acting import ActingConfig
 from robot_rl.runtime.collector import Collector
 from tests.runtime.fakes import Constant, Helper, PointEnv
@@ -143,7 +143,7 @@ def test_an_episode_depends_on_its_number_only() -> None:
 class Noisy:
     version = 0
 
-    def act(self, state: np.ndarray, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
         return rng.uniform(-1, 1, 7).astype(np.float32)
 
 

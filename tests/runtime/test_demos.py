@@ -50,6 +50,15 @@ def test_failures_are_thrown_away_and_numbering_goes_on(tmp_path: Path) -> None:
     assert len(load_demos(tmp_path, SPEC, "Point")) == 5
 
 
+def test_failures_are_kept_on_request_and_n_then_counts_attempts(tmp_path: Path) -> None:
+    env = PointEnv(limit=3)  # too short for far goals
+    report = record_demos(env, lambda rng: Expert(env), n=8, seed=5, folder=tmp_path, keep_failures=True)
+    demos = load_demos(tmp_path, SPEC, "Point")
+    assert report.kept == len(demos) == 8
+    assert 0 < report.failed == sum(not demo[-1].terminated for demo in demos) < 8
+    assert all(demo[-1].truncated for demo in demos if not demo[-1].terminated)
+
+
 def test_an_expert_that_cannot_do_it_is_reported(tmp_path: Path) -> None:
     class Idle(Expert):
         def act(self) -> np.ndarray:

@@ -13,12 +13,14 @@ import pytest
 from robot_rl.agents.config import SacConfig, preset
 from robot_rl.core.errors import ConfigError
 from robot_rl.data.episode_log import read_episode
-from robot_rl.runtime import pair
+from robot_rl.runtime import pair_lockstep
 from robot_rl.runtime.config import DemoConfig, EvalConfig, PaceConfig, TrainConfig
 from robot_rl.runtime.episode_files import episode_files
-from robot_rl.runtime.pair import PAIR_RUN, PATIENCE, RESETS, check_pair, train_pair
+from robot_rl.runtime.learner.resets import RESETS
+from robot_rl.runtime.pair import PAIR_RUN, check_pair, pair_configs, train_pair
 from robot_rl.runtime.run_folder import RunFolder, open_run
 from robot_rl.runtime.train import check_modes, train
+from robot_rl.runtime.turns import PATIENCE
 from tests.runtime.runs import rows
 
 
@@ -73,22 +75,22 @@ def test_a_failure_has_the_same_turn_again_and_gives_up_after_some(trained: tupl
 
 def test_a_stopped_pair_goes_on_from_either_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = config(tmp_path, env_steps=250, evaluation=EvalConfig(every=0, final_episodes=0))
-    original = pair._episode
+    original = pair_lockstep._episode
     played: list[int] = []
 
-    def episode(side: pair.Side, stop: object) -> None:
+    def episode(side: pair_lockstep.Side, stop: object) -> None:
         original(side, stop)  # type: ignore[arg-type]
         played.append(1)
         if len(played) == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(pair, "_episode", episode)
+    monkeypatch.setattr(pair_lockstep, "_episode", episode)
     assert threading.current_thread() is threading.main_thread()
     first, second, finished = train_pair(wanted)
     assert not finished and first.info()["status"] == second.info()["status"] == "interrupted"
     before = first.info()["counters"]["env_steps"] + second.info()["counters"]["env_steps"]
     assert before < 500
-    monkeypatch.setattr(pair, "_episode", original)
+    monkeypatch.setattr(pair_lockstep, "_episode", original)
     _, _, finished = train_pair(wanted, resume=first)
     assert finished
     after = [open_run(r.path).info()["counters"]["env_steps"] for r in (first, second)]
@@ -98,14 +100,23 @@ def test_a_stopped_pair_goes_on_from_either_folder(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"lockstep": False}, "add --lockstep"),
-        ({"cell": "ros", "lockstep": False}, "leave --cell at sim"),
+        ({"cell": "ros"}, "leave it out, then --pair trains in real time on the cell ros"),
+        ({"actors": 2, "lockstep": False}, "--actors is 2, but a pair shares one robot"),
         ({"pair": "MoveCubeOut"}, "is the task itself"),
     ],
 )
 def test_what_a_pair_cannot_do_is_said(tmp_path: Path, changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         check_pair(config(tmp_path, **changes))
+
+
+def test_each_run_listens_and_takes_its_demonstrations_where_the_other_does_not(tmp_path: Path) -> None:
+    (tmp_path / "MoveCubeBack").mkdir()
+    wanted = config(tmp_path, lockstep=False, listen="tcp://127.0.0.1:5555", demos=DemoConfig(dir=tmp_path))
+    first, second = pair_configs(wanted)
+    assert (first.listen, second.listen) == ("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5557")
+    assert (first.demos.dir, second.demos.dir) == (tmp_path, tmp_path / "MoveCubeBack")
+    assert pair_configs(second, first) == (second, first), "either may be gone on with"
 
 
 def test_a_run_that_is_no_pair_cannot_be_gone_on_with_as_one(tmp_path: Path) -> None:

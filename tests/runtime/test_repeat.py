@@ -133,7 +133,7 @@ def test_the_simulated_cell_repeats_itself(tmp_path: Path, task: str) -> None:
 
         version = 1
 
-        def act(self, state: np.ndarray, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
+        def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> np.ndarray:
             return rng.uniform(-1.0, 1.0, 7).astype(np.float32)
 
     env = make_env(task, episode_steps=40)

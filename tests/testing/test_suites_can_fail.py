@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from robot_rl.core.errors import DataError, DeviceError, SafetyFault
-from robot_rl.core.specs import Part, StateSpec
+from robot_rl.core.specs import Part, StateSpec, ViewSpec
+from robot_rl.core.transition import Observation
 from robot_rl.core.types import ArmState, Array, Float32, Frame, GripperState
 from robot_rl.testing import (
     ArmFaultContract,
@@ -200,33 +201,47 @@ class Black(Camera):
 class Policy:
     version = 3
 
-    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
-        if not np.isfinite(state).all():
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        if not np.isfinite(obs.state).all():
             raise DataError("not a state")
+        if "wrist" not in obs.images or obs.images["wrist"].shape != (4, 4, 3):
+            raise DataError("no view of the camera wrist")
         noise = 0.0 if deterministic else 0.1 * rng.standard_normal(7)
-        return np.tanh(state.mean() + noise + np.zeros(7)).astype(np.float32)
+        return np.tanh(obs.state.mean() + noise + np.zeros(7)).astype(np.float32)
 
 
 class Unbounded(Policy):
-    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
-        return super().act(state, rng, deterministic=deterministic) * 2
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        return super().act(obs, rng, deterministic=deterministic) * 2
 
 
 class AlwaysNoisy(Policy):
-    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
-        return super().act(state, rng)
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        return super().act(obs, rng)
 
 
 class OwnRandomness(Policy):
     own = np.random.default_rng(0)
 
-    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
-        return super().act(state, self.own, deterministic=deterministic)
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        return super().act(obs, self.own, deterministic=deterministic)
+
+
+class ActsBlind(Policy):
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        black = {"wrist": np.zeros((4, 4, 3), np.uint8)}
+        return super().act(replace(obs, images=black | dict(obs.images)), rng, deterministic=deterministic)
+
+
+class ActsOnAnyShape(Policy):
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        cut = {name: image[:4, :4] for name, image in obs.images.items()}
+        return super().act(replace(obs, images=cut), rng, deterministic=deterministic)
 
 
 class ActsOnNan(Policy):
-    def act(self, state: Float32, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
-        return super().act(np.nan_to_num(state), rng, deterministic=deterministic)
+    def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
+        return super().act(replace(obs, state=np.nan_to_num(obs.state)), rng, deterministic=deterministic)
 
 
 def suite(base: type, made: Callable[[], Any]) -> type:
@@ -329,12 +344,17 @@ def test_policy_suite() -> None:
         def make(self) -> tuple[Any, StateSpec]:
             return Policy(), SPEC
 
-    rows = np.random.default_rng(0).standard_normal((8, SPEC.size)).astype(np.float32)
+        def views(self) -> ViewSpec:
+            return ViewSpec((("wrist", (4, 4, 3)),))
+
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((8, SPEC.size)).astype(np.float32)
+    seen = [Observation(row, {"wrist": rng.integers(0, 256, (4, 4, 3), np.uint8)}) for row in rows]
     suite_of = Rows()
 
     def fails(policy: Policy, name: str, **case: Any) -> bool:
         try:
-            getattr(suite_of, name)(policy, rows, **case)
+            getattr(suite_of, name)(policy, seen, **case)
         except (AssertionError, DataError, pytest.fail.Exception):
             return True
         return False
@@ -344,6 +364,8 @@ def test_policy_suite() -> None:
         "test_deterministic_actions_need_no_luck": (AlwaysNoisy, {}),
         "test_same_seed_same_actions": (OwnRandomness, {}),
         "test_refuses_a_state_that_is_not_finite": (ActsOnNan, {"value": np.nan}),
+        "test_refuses_to_act_without_a_view": (ActsBlind, {}),
+        "test_refuses_a_view_of_another_shape": (ActsOnAnyShape, {}),
     }
     for name, (defect, case) in checks.items():
         assert not fails(Policy(), name, **case)

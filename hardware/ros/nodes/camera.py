@@ -84,7 +84,7 @@ class CameraNode(CellNode):
         """Open the device, or listen to what a simulated camera shows."""
         if self._simulated:
             self._driver = self._source = self._open_mirror()
-            if not self.config.imperfections.camera_off:
+            if not (self.config.imperfections.camera_off and self.config.imperfections.picture_off):
                 self._source = self._imperfect(self._driver, self.config.imperfections)
         else:
             self._driver = self._source = make_camera(self._camera)

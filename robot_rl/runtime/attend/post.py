@@ -36,27 +36,28 @@ class OperatorPost:
     holds the arm when an operator is lost in mid take-over. Buttons of all messages since the last read count.
 
     Args:
-        path: of the socket, in a folder that is closed to others.
+        paths: of the socket, in a folder that is closed to others; it can be reached by each.
         now_s: clock of the ages.
 
     Raises:
         StorageError: the socket cannot be made.
     """
 
-    def __init__(self, path: Path, now_s: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._now_s = path, now_s
+    def __init__(self, *paths: Path, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._paths, self._now_s = paths, now_s
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, 2**16)
         try:
-            # Of an actor that was killed: two of one name in a run are refused before they come here.
-            path.unlink(missing_ok=True)
-            self._socket.bind(f"ipc://{path}")
-            path.chmod(0o600)
+            for path in paths:
+                # Of an actor that was killed: two of one name in a run are refused before they come here.
+                path.unlink(missing_ok=True)
+                self._socket.bind(f"ipc://{path}")
+                path.chmod(0o600)
         except (OSError, zmq.ZMQError) as e:
             self.close()
-            raise StorageError(f"cannot make the socket {path} for operators: {e}") from e
+            raise StorageError(f"cannot make the sockets {', '.join(map(str, paths))} for operators: {e}") from e
         self._guests: dict[bytes, _Guest] = {}
         self._chair: bytes | None = None
         self._state = TeleopState(age_s=math.inf)
@@ -108,8 +109,9 @@ class OperatorPost:
         if not self._socket.closed:
             self._socket.close()
             self._context.term()
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            for path in self._paths:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
     def _send(self, guest: bytes, frames: list[bytes]) -> None:
         try:

@@ -52,7 +52,7 @@ def record_for_guests(
         counts[:] = [kept, failed]
         on_episode(kept, failed)
 
-    with closing(Attended(f"demos-{env.task_id}-{os.getpid()}", RECORDER, None)) as attended:
+    with closing(Attended(f"demos-{env.task_id}-{os.getpid()}", RECORDER)) as attended:
         if attended.problem:
             raise StorageError(attended.problem)
         teller = Teller(attended)

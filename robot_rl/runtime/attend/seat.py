@@ -27,24 +27,31 @@ class Attended:
     Args:
         run_id: of the run.
         actor: its name.
-        stand_in: builds the program in a person's place for an episode; None for none.
+        others: further runs that the actor acts for, by whose names it can be met, too.
     """
 
-    def __init__(self, run_id: str, actor: str, stand_in: TeleopFactory | None) -> None:
-        self._stand_in = stand_in
+    def __init__(self, run_id: str, actor: str, *others: str) -> None:
         self._engaged = self._lost = False
         self.problem = ""
         self._post: OperatorPost | None = None
         try:
-            self._post = OperatorPost(socket_of(run_id, actor))
+            self._post = OperatorPost(*(socket_of(run, actor) for run in (run_id, *others)))
         except StorageError as e:
             self.problem = str(e)
         # Holding, latching and the pauses of a hand are dealt with where the device is.
         self._person = None if self._post is None else TakeOver(self._post, "hold", release_s=0.05)
 
-    def make_teleop(self, rng: np.random.Generator) -> Teleop:
-        """What the acting loop reads in an episode."""
-        return Kept(self) if self._stand_in is None else Assisted(self, self._stand_in(rng))
+    def helped_by(self, stand_in: TeleopFactory | None) -> TeleopFactory:
+        """What the acting loop reads in an episode.
+
+        Args:
+            stand_in: builds the program in a person's place for an episode; None for none.
+        """
+
+        def make(rng: np.random.Generator) -> Teleop:
+            return Kept(self) if stand_in is None else Assisted(self, stand_in(rng))
+
+        return make
 
     def read(self) -> TeleopState:
         """What the person who attends says."""

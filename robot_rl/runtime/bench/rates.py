@@ -131,21 +131,42 @@ def _interleave(cases: dict[str, tuple[Callable[[int], tuple[float, float]], int
 
 
 def policy_rates(*, calls: int = 2_000) -> list[Row]:
-    """Microseconds of one action of the default actor network, in numpy as on the robot's computer."""
-    from robot_rl.agents.config import SacConfig
+    """Microseconds of one action of the default actor network, in numpy as on the robot's computer.
+
+    From states, from pictures of two cameras, and from their features as ``hil_serl_compat`` sees them.
+    """
+    from robot_rl.agents.config import PRESETS
     from robot_rl.agents.sac import actor_params, init
-    from robot_rl.core.specs import ActionSpec, Part, StateSpec
+    from robot_rl.core.specs import NO_VIEWS, ActionSpec, Part, StateSpec, ViewSpec
+    from robot_rl.core.transition import Observation
     from robot_rl.policies.gaussian import GaussianPolicy
 
-    spec, actions = StateSpec((Part("state", 24, ""),)), ActionSpec(0.02, 0.1)
-    config = SacConfig()
-    policy = GaussianPolicy.from_params(actor_params(init(config, spec, actions, 0), config), 0)
+    spec, actions, names = StateSpec((Part("state", 24, ""),)), ActionSpec(0.02, 0.1), ("side", "wrist")
     rng, state = np.random.default_rng(0), np.zeros(24, np.float32)
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        policy.act(state, rng)
-        times.append(time.perf_counter() - start)
-    return [
-        {"case": f"act, {config.hidden} units", "us_median": 1e6 * float(np.median(times)), "us_min": 1e6 * min(times)}
-    ]
+    pictures = {name: rng.integers(0, 256, (128, 128, 3), np.uint8) for name in names}
+    features = {name: np.ones((1, 4, 4, 512), np.float16) for name in names}
+    cases = {
+        "states": ("laptop", NO_VIEWS, Observation(state)),
+        "two pictures of 128 px": (
+            "laptop",
+            ViewSpec(tuple((n, (128, 128, 3)) for n in names)),
+            Observation(state, pictures),
+        ),
+        "features 4x4x512 of two cameras": (
+            "hil_serl_compat",
+            ViewSpec(tuple((n, (4, 4, 512)) for n in names), "features"),
+            Observation(state, features=features),
+        ),
+    }
+    rows = []
+    for name, (preset, views, obs) in cases.items():
+        config = PRESETS[preset]
+        policy = GaussianPolicy.from_params(actor_params(init(config, spec, actions, 0, views), config), 0)
+        times = []
+        for _ in range(calls if not views.shapes else calls // 10):
+            start = time.perf_counter()
+            policy.act(obs, rng)
+            times.append(time.perf_counter() - start)
+        case = f"act, {config.hidden} units, {name}"
+        rows.append({"case": case, "us_median": 1e6 * float(np.median(times)), "us_min": 1e6 * min(times)})
+    return rows

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from robot_rl.core.errors import DataError, StorageError
 
-FORMAT = 2
+FORMAT = 3
 Arrays = Mapping[str, npt.NDArray[Any]]
 _BEST = "best.json"
 _DAMAGED = ".damaged"

@@ -8,37 +8,54 @@ from typing import Any
 import numpy.typing as npt
 
 from robot_rl.core.errors import DataError
-from robot_rl.core.specs import ActionSpec, StateSpec
+from robot_rl.core.specs import NO_VIEWS, ActionSpec, StateSpec, ViewSpec
 from robot_rl.runtime.learner.checkpoint import Checkpoint
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-def layout_facts(state_spec: StateSpec, action_spec: ActionSpec) -> dict[str, Any]:
-    """What a checkpoint says about states and actions, plain data."""
+def layout_facts(state_spec: StateSpec, action_spec: ActionSpec, views: ViewSpec | None = None) -> dict[str, Any]:
+    """What a checkpoint says about states, actions and views, plain data."""
     return {
         "state_spec": state_spec.to_list(),
         "state_checksum": state_spec.checksum,
         "action_spec": {**vars(action_spec), "active": list(action_spec.active)},
+        "views": view_facts(views or NO_VIEWS),
     }
 
 
-def check_compatible(saved: Checkpoint, agent: Arrays, state_spec: StateSpec, action_spec: ActionSpec) -> None:
+def view_facts(views: ViewSpec) -> dict[str, Any]:
+    """What is written down about views, plain data."""
+    return {"shapes": {name: list(shape) for name, shape in views.shapes}, "encoder": views.encoder}
+
+
+def check_compatible(
+    saved: Checkpoint,
+    agent: Arrays,
+    state_spec: StateSpec,
+    action_spec: ActionSpec,
+    views: ViewSpec | None = None,
+) -> None:
     """Refuse a checkpoint that cannot be continued.
+
+    Another frozen encoder whose features have the same shape is none of the differences: the features are computed
+    anew, see `new_encoder`.
 
     Args:
         saved: the checkpoint.
         agent: arrays of a fresh agent of the configuration.
         state_spec: of the environment.
         action_spec: of the environment.
+        views: what the networks see.
 
     Raises:
         DataError: with the list of all differences.
     """
-    facts = layout_facts(state_spec, action_spec)
+    facts = layout_facts(state_spec, action_spec, views)
     found = [
         *state_differences(saved.state.get("state_spec"), facts["state_spec"]),
         *value_differences("action", saved.state.get("action_spec"), facts["action_spec"]),
+        *value_differences("views", _view_shapes(saved.state), facts["views"]["shapes"]),
         *array_differences(saved.agent, agent),
     ]
     if found:
@@ -46,6 +63,23 @@ def check_compatible(saved: Checkpoint, agent: Arrays, state_spec: StateSpec, ac
             f"the checkpoint {saved.path} does not fit what is to be trained, {len(found)} differences: "
             + "; ".join(found)
         )
+
+
+def new_encoder(saved: Checkpoint, views: ViewSpec) -> str:
+    """One sentence when the networks of a checkpoint have learnt on another encoder's features; empty if not."""
+    told = saved.state.get("views")
+    before = told.get("encoder", "") if isinstance(told, Mapping) else ""
+    if before == views.encoder:
+        return ""
+    return (
+        f"the frozen encoder is another than before ({views.encoder or 'none'}, before {before or 'none'}): features "
+        "are computed anew from the logged frames, and what was learnt on the old ones has to be learnt again"
+    )
+
+
+def _view_shapes(state: Mapping[str, Any]) -> Any:
+    told = state.get("views")
+    return told.get("shapes") if isinstance(told, Mapping) else {}
 
 
 def array_differences(got: Arrays, expected: Arrays) -> list[str]:

@@ -9,6 +9,7 @@ from robot_rl.policies.gaussian import GaussianPolicy
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.learner.background import BackgroundEvaluator, Outcome
 from robot_rl.runtime.learner.session import Session
+from robot_rl.runtime.pictures import seeing
 
 
 def evaluate_now(session: Session, make_env: Callable[[], Env]) -> None:
@@ -18,7 +19,7 @@ def evaluate_now(session: Session, make_env: Callable[[], Env]) -> None:
     session.plan_next_evaluation()
     session.save()
     config, learner, c = session.config, session.learner, session.learner.counters
-    policy = GaussianPolicy.from_params(learner.actor_arrays(), learner.version)
+    policy = seeing(GaussianPolicy.from_params(learner.actor_arrays(), learner.version), learner.eyes)
     env: Any = make_env()
     try:
         seeds = evaluation_seeds(config.evaluation.episodes, config.evaluation.validation_seed)

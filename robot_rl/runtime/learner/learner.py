@@ -18,21 +18,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from robot_rl.agents.algorithms import ALGORITHMS
+from robot_rl.agents.algorithms import find_algorithm
 from robot_rl.agents.arrays import flatten_state, unflatten_state
 from robot_rl.agents.config import SacConfig
+from robot_rl.agents.offline_config import CalqlConfig, IqlConfig
 from robot_rl.agents.state import AgentState
 from robot_rl.agents.updates import Update
 from robot_rl.agents.value import step_value
 from robot_rl.core.errors import DataError
-from robot_rl.core.specs import ActionSpec, StateSpec
+from robot_rl.core.specs import NO_VIEWS, ActionSpec, StateSpec, ViewSpec
 from robot_rl.core.transition import StepRecord
+from robot_rl.core.types import Float32
+from robot_rl.data.frames import check_fits
 from robot_rl.data.mixture import MixtureSampler
 from robot_rl.data.replay import ReplayBuffer
-from robot_rl.data.rewards import INTERVENTION_COMPONENT
+from robot_rl.data.rewards import INTERVENTION_COMPONENT, RewardWeights
 from robot_rl.data.takeovers import TakeOvers
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.learner.pace import allowed_steps, due_updates, most_updates
+from robot_rl.runtime.learner.shaping import PROCESS_COMPONENT, Shaper
+from robot_rl.runtime.pictures import open_eyes, picture_storage, room
 from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
 
 if TYPE_CHECKING:
@@ -68,10 +73,18 @@ class Counters:
 
 @lru_cache(maxsize=8)
 def _compiled_update(
-    algorithm: str, agent: SacConfig, state_spec: StateSpec, action_spec: ActionSpec, *, critic_only: bool
+    algorithm: str,
+    options: IqlConfig | CalqlConfig | None,
+    agent: SacConfig,
+    state_spec: StateSpec,
+    action_spec: ActionSpec,
+    views: ViewSpec,
+    *,
+    critic_only: bool,
 ) -> Update:
     """Compilation takes seconds, so learners of one process with the same agent share it."""
-    return ALGORITHMS[algorithm].make_update(agent, state_spec, action_spec, critic_only=critic_only)
+    found = find_algorithm(algorithm, options)
+    return found.make_update(agent, state_spec, action_spec, views, critic_only=critic_only)
 
 
 @dataclass(frozen=True)
@@ -92,38 +105,60 @@ class Learner:
 
     Attributes:
         actors: how many act at this time; whoever listens to them keeps it up to date.
+        shaper: makes the process reward of each episode.
+        eyes: make of logged pictures what the networks see; None where these see the state alone.
+        views: what the networks see of each camera.
     """
 
     def __init__(self, config: TrainConfig, state_spec: StateSpec, action_spec: ActionSpec, hz: float = 10.0) -> None:
         agent, how, share = config.agent, config.interventions, config.demos.share
         if config.algorithm == "bc":
             share = 1.0  # the other share holds what the policy did itself, which is not to be cloned
-        self._algorithm = ALGORITHMS[config.algorithm]
+        self._algorithm = find_algorithm(config.algorithm, config.algorithm_options)
         self.config = config
         self.state_spec = state_spec
         self.counters = Counters()
         self.actors = max(1, config.actors)
+        self.eyes = open_eyes(config.pictures)
+        self.views = NO_VIEWS if self.eyes is None else self.eyes.views
         self.replay = ReplayBuffer(
             state_spec,
-            config.capacity,
+            config.capacity
+            if self.eyes is None
+            else room(config.pictures, self.eyes, config.capacity, config.env_steps),
+            **({} if self.eyes is None else picture_storage(config.pictures, self.eyes)),
             gamma=agent.gamma,
             n_step=agent.n_step,
             corrections_in_demos=how.corrections_in == "both",
             half_life_steps=how.recency_half_life_steps,
+            pinned=config.demos.capacity,
         )
         self._take_overs = TakeOvers(round(how.before_s * hz), how.before_reward)
+        self.shaper = Shaper(config.process, agent.gamma, hz)
+        self._weigh()
         rng = stream_rng(config.seed, Stream.REPLAY)
         self._sampler = MixtureSampler(self.replay, agent.batch_size, agent.utd, share, rng)
-        self._agent = self._algorithm.init(agent, state_spec, action_spec, stream_seed(config.seed, Stream.AGENT))
-        self._specs = (config.algorithm, agent, state_spec, action_spec)
+        seed = stream_seed(config.seed, Stream.AGENT)
+        self._agent = self._algorithm.init(agent, state_spec, action_spec, seed, self.views)
+        self._specs = (config.algorithm, config.algorithm_options, agent, state_spec, action_spec, self.views)
         self._info: Mapping[str, Any] = {}
         self._info_before: Mapping[str, Any] = {}
         self._mark = _Mark(0, 0, time.perf_counter())
         self._waited: dict[str, tuple[str, float]] = {}
 
     def add_demos(self, episodes: Iterable[Sequence[StepRecord]]) -> int:
-        """Fill the demonstration share; returns the number of steps."""
-        return self.replay.add_demos(episodes)
+        """Fill the demonstration share; returns the number of steps.
+
+        Raises:
+            DataError: they do not fit the replay, or say nothing of the progress that a process reward needs.
+        """
+        steps = 0
+        for records in episodes:
+            values = self.shaper.shape_demo(records)
+            steps += self.replay.add_demos([[self._seen(record) for record in records]])
+            if values is not None:
+                self.replay.relabel(records[0].episode_id, PROCESS_COMPONENT, values)
+        return steps
 
     def add(self, record: StepRecord, *, counted: bool = True) -> bool:
         """Take one step of training experience.
@@ -135,20 +170,47 @@ class Learner:
         Returns:
             Whether it is new; a record that was added before changes nothing.
         """
-        if not self.replay.add(record):
+        if self.config.algorithm == "calql" and not self.config.calql.keep_demos:
+            self.replay.drop_demos()
+        if not self.replay.add(self._seen(record)):
             return False
         charges = self._take_overs.add(record)
         if charges is not None:
             self.replay.relabel(record.episode_id, INTERVENTION_COMPONENT, charges)
+        self._pay(record.episode_id, self.shaper.add(record, counted=counted))
         if counted:
             self.counters.env_steps += 1
             self.counters.intervention_steps += record.intervention
         return True
 
+    def check(self, record: StepRecord) -> None:
+        """Check that a step fits, before anything is made of it.
+
+        Raises:
+            DataError: it is invalid, of another layout, or lacks a picture.
+        """
+        check_fits(record, self.state_spec.size, {})
+        if self.eyes is not None:
+            self.eyes.check(record)
+
+    def _seen(self, record: StepRecord) -> StepRecord:
+        return record if self.eyes is None else self.eyes.see_record(record)
+
     def abandon(self, episode_id: str) -> None:
         """Declare that no further step of an episode will come."""
+        self._pay(episode_id, self.shaper.cut(episode_id))
         self.replay.abandon(episode_id)
         self._take_overs.abandon(episode_id)
+
+    def _pay(self, episode_id: str, values: Float32 | None) -> None:
+        """Store the process reward of an episode and go on with the weight that is right after it."""
+        if values is not None:
+            self.replay.relabel(episode_id, PROCESS_COMPONENT, values)
+            self._weigh()
+
+    def _weigh(self) -> None:
+        if self.shaper.config.on:
+            self.replay.weights = RewardWeights(process=self.shaper.beta)
 
     @property
     def due(self) -> bool:
@@ -218,7 +280,7 @@ class Learner:
         self._step(_compiled_update(*self._specs, critic_only=False))
 
     def warm_up(self) -> None:
-        """One update call on demonstrations, of the critics alone if there are any."""
+        """One update call on demonstrations: of the critics alone, unless the algorithm learns from stored data."""
         self._step(_compiled_update(*self._specs, critic_only=True))
         self.counters.warmup_updates += 1
 
@@ -227,8 +289,13 @@ class Learner:
         for value in self._info_before.values():
             value.block_until_ready()
         self._info_before = self._info
-        self._agent, self._info = update(self._agent, self._sampler.sample())
+        self._agent, self._info = update(self._agent, self._sample())
         self.counters.updates += 1
+
+    def _sample(self) -> Any:
+        if self.config.algorithm == "calql":
+            return self._sampler.sample_with_returns(self.config.calql.return_floor)
+        return self._sampler.sample()
 
     def actor_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Parameters of the acting policy; waits for the update under way."""
@@ -238,7 +305,11 @@ class Learner:
         """What the critics think of an executed step, if there are any; a scalar that may not be ready yet."""
         if not isinstance(self._agent, AgentState):
             return None
-        return step_value(self.config.agent, self._agent, record.obs.state, record.action_executed)
+        views: dict[str, npt.NDArray[Any]] = {}
+        if self.eyes is not None:
+            seen = self.eyes.see(record.obs)
+            views = {name: crops[0] for name, crops in seen.features.items()} or dict(seen.images)
+        return step_value(self.config.agent, self._agent, record.obs.state, record.action_executed, views)
 
     @property
     def version(self) -> int:
@@ -261,11 +332,17 @@ class Learner:
             "updates_per_s": updates / max(elapsed, 1e-9),
             "env_steps_per_s": steps / max(elapsed, 1e-9),
         }
+        row |= self.shaper.figures()
         return row | {name: float(np.asarray(value)) for name, value in sorted(self._info.items())}
 
     def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         """Arrays and plain data from which `restore` continues bit-identically, given the replay."""
-        return flatten_state(self._agent), {"counters": asdict(self.counters), "sampler": self._sampler.state()}
+        plain = {
+            "counters": asdict(self.counters),
+            "sampler": self._sampler.state(),
+            "process": self.shaper.to_plain(),
+        }
+        return flatten_state(self._agent), plain
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]], data: Mapping[str, Any]) -> None:
         """Continue from `state`.
@@ -277,6 +354,8 @@ class Learner:
         try:
             self.counters = Counters(**data["counters"])
             self._sampler.restore(data["sampler"])
+            self.shaper.restore(data["process"])
         except (KeyError, TypeError) as e:
             raise DataError(f"the saved learner state is incomplete: {e}") from e
+        self._weigh()
         self._mark = _Mark(self.counters.env_steps, self.counters.updates, time.perf_counter())

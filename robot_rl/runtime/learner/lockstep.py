@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from robot_rl.core.errors import RobotRlError, StorageError
+from robot_rl.core.protocols import Policy
 from robot_rl.core.transition import StepRecord
 from robot_rl.policies.gaussian import GaussianPolicy
 from robot_rl.runtime.acting import ActingConfig, TeleopFactory
 from robot_rl.runtime.collector import Collector
+from robot_rl.runtime.config import TrainConfig
+from robot_rl.runtime.detection import logged_cameras
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.learner.checkpoint import list_checkpoints
 from robot_rl.runtime.learner.evaluations import evaluate_now
 from robot_rl.runtime.learner.session import Session
 from robot_rl.runtime.learner.warmup import warm_up
+from robot_rl.runtime.pictures import open_watch, seeing
 from robot_rl.runtime.stop import StopFlag
 
 
@@ -72,11 +76,17 @@ def begin(session: Session, env: Env, make_teleop: TeleopFactory | None, stop: S
     return Collector(
         env,
         _policy(session),
-        ActingConfig(config.seed, f"{session.run.run_id}-a0", pace.random_steps),
+        ActingConfig(config.seed, f"{session.run.run_id}-a0", pace.random_steps, keep_cameras=_logged(config)),
         make_teleop=make_teleop,
         first_episode=learner.counters.next_episode,
         env_steps=learner.counters.env_steps,
+        watch=open_watch(session.told_config.pictures, env.state_spec),
     )
+
+
+def _logged(config: TrainConfig) -> tuple[str, ...] | None:
+    """Whose pictures are logged: without a success classifier all that the environment shows."""
+    return None if config.detector.model is None else logged_cameras(config, config.pictures.cameras)
 
 
 def leave(session: Session, collector: Collector, saved_at: int) -> None:
@@ -121,5 +131,6 @@ def _take(session: Session, records: list[StepRecord]) -> None:
         session.add(record)
 
 
-def _policy(session: Session) -> GaussianPolicy:
-    return GaussianPolicy.from_params(session.learner.actor_arrays(), session.learner.version)
+def _policy(session: Session) -> Policy:
+    learner = session.learner
+    return seeing(GaussianPolicy.from_params(learner.actor_arrays(), learner.version), learner.eyes)

@@ -15,6 +15,8 @@ from robot_rl.core.errors import RobotRlError
 from robot_rl.runtime.learner.background import BackgroundEvaluator, await_all
 from robot_rl.runtime.learner.child import ACTOR_MODULE, ActorProcess
 from robot_rl.runtime.learner.evaluations import submit, take
+from robot_rl.runtime.learner.line import Endpoints
+from robot_rl.runtime.learner.partner import Partner
 from robot_rl.runtime.learner.service import LearnerService, listening
 from robot_rl.runtime.learner.session import Session
 from robot_rl.runtime.learner.warmup import warm_up
@@ -25,13 +27,16 @@ GOODBYE_S = 15.0
 QUIET_S = 1.5
 
 
-def train_two_processes(session: Session, stop: StopFlag, *, actor_module: str = ACTOR_MODULE) -> bool:
+def train_two_processes(
+    session: Session, stop: StopFlag, *, actor_module: str = ACTOR_MODULE, partner: Partner | None = None
+) -> bool:
     """Learn here, act in other processes, until all environment steps are taken or somebody asks to stop.
 
     Args:
         session: begun or resumed.
         stop: looked at between updates.
         actor_module: what the child processes run.
+        partner: the other learner of a pair, whose actor somebody else starts; None starts those that are configured.
 
     Returns:
         Whether the run came to its end, rather than being stopped.
@@ -43,14 +48,18 @@ def train_two_processes(session: Session, stop: StopFlag, *, actor_module: str =
     learner, config = session.learner, session.config
     if learner.counters.updates == learner.counters.warmup_updates:
         warm_up(session, stop)
-    service = listening(session)
+    service = listening(session, None if partner is None else partner.at)
     evaluator = BackgroundEvaluator(session.run.path, config)
     session.needed_checkpoints = lambda: evaluator.pinned
     children: list[ActorProcess] = []
     try:
-        actors = range(0 if session.finished else config.actors)
-        children += [_start(session, service, f"a{k}", actor_module) for k in actors]
-        serve(session, service, stop, children, evaluator)
+        if partner is not None:
+            partner.listening(Endpoints(service.server.endpoint, service.publisher.endpoint))
+        elif not session.finished:
+            children += [_start(session, service, f"a{k}", actor_module) for k in range(config.actors)]
+        serve(session, service, stop, children, evaluator, partner)
+        if partner is not None:
+            partner.ending()
         _say_goodbye(service, children)
         service.write_rows()
         session.save()
@@ -75,6 +84,7 @@ def serve(
     stop: StopFlag,
     children: Sequence[ActorProcess] = (),
     evaluator: BackgroundEvaluator | None = None,
+    partner: Partner | None = None,
 ) -> None:
     """The learner's loop.
 
@@ -84,9 +94,12 @@ def serve(
         stop: looked at between updates.
         children: the actor processes to watch; others are started elsewhere.
         evaluator: evaluates checkpoints while training goes on, or None.
+        partner: the other learner of a pair, or None.
     """
     busy = False
     while not (stop.requested or session.finished):
+        if partner is not None:
+            partner.exchange()
         arrived = service.exchange(0.0 if busy else IDLE_WAIT_S)
         busy = service.work(ahead=not arrived)
         if evaluator is not None and session.evaluation_due:

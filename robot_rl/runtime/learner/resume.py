@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from robot_rl.core.errors import DataError
 from robot_rl.runtime.learner.checkpoint import Checkpoint, load_newest_sound
-from robot_rl.runtime.learner.compatible import check_compatible
+from robot_rl.runtime.learner.compatible import check_compatible, new_encoder
 from robot_rl.runtime.learner.rebuild import Rebuilt, ends, from_plain, rebuild
 from robot_rl.runtime.learner.session import Session
 from robot_rl.runtime.learner.trim import trim_tables
@@ -32,7 +32,11 @@ def resume(session: Session, *, accept_loss: bool = False) -> bool:
     for problem in problems:
         session.event(f"{problem}; an older one is used")
     if saved is not None:
-        check_compatible(saved, session.learner.state()[0], session.state_spec, session.action_spec)
+        learner = session.learner
+        check_compatible(saved, learner.state()[0], session.state_spec, session.action_spec, learner.views)
+        changed = new_encoder(saved, learner.views)
+        if changed:
+            session.event(changed)
         session.learner.restore(saved.agent, saved.state)
     session.plan()
     trim_tables(session.run.path, session.learner.counters if saved is not None else None)
@@ -53,7 +57,7 @@ def _rebuild(session: Session, saved: Checkpoint | None, *, accept_loss: bool) -
         account,
         known=lambda record: session.follow(record, counted=False),
         new=None if repeats else session.follow,
-        images=bool(session.learner.replay.camera_shapes),
+        images=session.config.pictures.on,
         accept_loss=accept_loss,
         report=session.note,
     )

@@ -12,9 +12,12 @@ import yaml
 from robot_rl.core.config import to_dict
 from robot_rl.core.errors import DataError, StorageError
 from robot_rl.runtime.learner.allowance import Allowance
+from robot_rl.runtime.learner.line import Endpoints
 from robot_rl.runtime.learner.opinion import Opinion
+from robot_rl.runtime.learner.resets import Resets
 from robot_rl.runtime.learner.roster import Roster
 from robot_rl.runtime.learner.session import Session
+from robot_rl.runtime.pictures import layout_checksum, layout_difference
 from robot_rl.runtime.transport.health import LearnerHealth
 from robot_rl.runtime.transport.keys import load_learner_keys
 from robot_rl.runtime.transport.messages import Ack, Hello, Records, Refuse, Welcome
@@ -49,7 +52,7 @@ class LearnerService:
         self._session = session
         run_id = session.run.run_id
         self._id = uuid4().hex[:16]
-        self._config = yaml.safe_dump(to_dict(session.config), sort_keys=False, allow_unicode=True)
+        self._config = yaml.safe_dump(to_dict(session.told_config), sort_keys=False, allow_unicode=True)
         self._inbox = Inbox(session.archive.cursors)
         self.server = RecordServer(run_id, records, remote=remote)
         try:
@@ -58,7 +61,7 @@ class LearnerService:
         except BaseException:
             self.server.close()
             raise
-        self._roster, self._allowance = Roster(), Allowance()
+        self._roster, self._allowance, self._resets = Roster(), Allowance(), Resets(session.run)
         self._opinion, self._speed = Opinion(session.learner), Speed()
         self._stop = False
         self._acked: dict[str, tuple[Ack, float]] = {}
@@ -131,17 +134,14 @@ class LearnerService:
 
     def _greet(self, hello: Hello) -> None:
         session, archive = self._session, self._session.archive
-        expected = session.state_spec.checksum
-        if hello.state_checksum not in ("", expected):
-            reason = (
-                f"the actor's state layout is {hello.state_checksum}, the learner's is {expected}: "
-                "install the same version of robot_rl on both sides"
-            )
+        reason = layout_difference(hello.state_checksum, layout_checksum(session.state_spec, session.learner.eyes))
+        if reason:
             self.server.send(hello.actor, Refuse(reason))
             return
         self._roster.heard(hello)
         session.metrics.lateness = self._roster.lateness
         session.learner.actor_waited(hello.actor, hello.session, hello.waited_s)
+        self._resets.tell(hello.session, hello.put_back)
         steps = archive.steps_of(hello.actor), session.learner.counters.env_steps
         cursor = archive.cursors.get(hello.actor)
         self.server.send(hello.actor, Welcome(session.run.run_id, self._id, self._config, cursor, *steps))
@@ -197,7 +197,7 @@ class LearnerService:
         learner, own = session.learner, {name: archive.steps_of(name) for name in self.active}
         learner.actors = max(1, len(own))
         # Two steps each beyond the end: an actor hands out its newest step when it has taken the one after it.
-        limit = min(learner.allowed_env_steps, session.config.env_steps + 2 * learner.actors)
+        limit = min(learner.allowed_env_steps, session.all_steps - session.elsewhere + 2 * learner.actors)
         return self._allowance.grant(own, limit - learner.counters.env_steps)
 
 
@@ -216,20 +216,26 @@ class Speed:
         return self._per_s
 
 
-def listening(session: Session) -> LearnerService:
+def listening(session: Session, at: Endpoints | None = None) -> LearnerService:
     """The service of a run, listening where its configuration says.
+
+    Args:
+        session: of the run.
+        at: where actors of this machine expect it; None picks free ports.
 
     Raises:
         ConfigError: the address needs keys, they cannot be used, or it is taken.
     """
     config = session.config
+    here = at or Endpoints(ANY_PORT, ANY_PORT)
     if not config.listen:
-        return LearnerService(session)
+        return LearnerService(session, here.records, here.parameters)
     if config.keys is None:
         service = LearnerService(session, check_local(config.listen), next_port(config.listen))
         how = service.server.endpoint
     else:
-        service = LearnerService(session, remote=Secured(config.listen, load_learner_keys(config.keys)))
+        remote = Secured(config.listen, load_learner_keys(config.keys))
+        service = LearnerService(session, here.records, here.parameters, remote=remote)
         how = f"{service.server.remote_endpoint.replace('0.0.0.0', gethostname())} --keys DIR"
     session.note(f"actors may join with: robot-rl act --learner {how}")
     return service

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,22 +12,24 @@ from typing import Any
 from robot_rl.core.config import to_dict
 from robot_rl.core.specs import ActionSpec, StateSpec
 from robot_rl.core.transition import StepRecord
+from robot_rl.data.cameras import observations
 from robot_rl.data.demos import load_demos
 from robot_rl.data.episode_log import SUFFIX, EpisodeMeta
-from robot_rl.data.frames import check_fits
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.episode_files import episode_number
 from robot_rl.runtime.learner.archive import Archive
 from robot_rl.runtime.learner.checkpoint import mark_best, save_checkpoint
-from robot_rl.runtime.learner.compatible import layout_facts
+from robot_rl.runtime.learner.compatible import layout_facts, view_facts
 from robot_rl.runtime.learner.learner import Learner
 from robot_rl.runtime.learner.rebuild import to_plain
 from robot_rl.runtime.monitor.metrics import EpisodeTally, MetricsWriter
 from robot_rl.runtime.monitor.progress import Progress, StatusMeter
 from robot_rl.runtime.repeat import training_facts
 from robot_rl.runtime.run_folder import RunFolder, git_commit, versions
+from robot_rl.vision.health import usual_pictures
 
 LOG_EVERY_UPDATES = 50
+SAY_EVERY_S = 5.0
 LOST = "actor_lost"
 
 
@@ -47,7 +49,9 @@ class Session:
         learner: replay, sampler and agent.
         demo_steps: of the demonstrations it began with.
         open_episodes: figures of the episodes under way, by id.
+        told_config: what actors are told: the configuration, with what the demonstrations say about the cameras.
         needed_checkpoints: updates whose checkpoints rotation must leave alone.
+        elsewhere: environment steps that the other run of a pair is known to have, which count for the end of both.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Session:
         progress: Progress,
     ) -> None:
         self.run, self.config, self.hz = run, config, hz
+        self.told_config = config
         self.learner = Learner(config, state_spec, action_spec, hz)
         run_id = run.run_id
         self.archive = Archive(run.episodes, run_id, self._header)
@@ -67,7 +72,7 @@ class Session:
         self.state_spec, self.action_spec = state_spec, action_spec
         self._progress = progress
         self.needed_checkpoints: Callable[[], Collection[int]] = tuple
-        self.demo_steps = 0
+        self.demo_steps = self.elsewhere = 0
         self.open_episodes: dict[str, EpisodeTally] = {}
         self._next_log = self._next_checkpoint = self._next_evaluation = 0
         self.plan()
@@ -84,7 +89,12 @@ class Session:
     @property
     def finished(self) -> bool:
         """Whether all environment steps have been taken."""
-        return self.learner.counters.env_steps >= self.config.env_steps
+        return self.learner.counters.env_steps + self.elsewhere >= self.all_steps
+
+    @property
+    def all_steps(self) -> int:
+        """Environment steps that will be taken, those of both runs of a pair together."""
+        return self.config.env_steps * (2 if self.config.pair else 1)
 
     def begin(self) -> int:
         """Start with the demonstrations in the run folder; returns their steps.
@@ -92,9 +102,29 @@ class Session:
         Raises:
             DataError: one cannot be read or is of another task.
         """
+        if self.config.pictures.on:
+            self.run.update_info(views=view_facts(self.learner.views))
         if any(self.run.demos.glob(f"*{SUFFIX}")):
-            self.demo_steps = self.learner.add_demos(load_demos(self.run.demos, self.state_spec, self.config.task))
+            wanted, gamma = self.config.demos, self.config.agent.gamma
+            alone = gamma if wanted.relabel_only else None
+            demos = load_demos(self.run.demos, self.state_spec, self.config.task, relabel=wanted.relabel, alone=alone)
+            self.demo_steps = self._take_demos(demos)
+            if self.config.pictures.on:
+                seen = [obs for records in demos for obs in observations(records)]
+                usual = usual_pictures(seen, self.config.pictures.cameras)
+                self.told_config = replace(self.config, pictures=replace(self.config.pictures, usual=usual))
         return self.demo_steps
+
+    def _take_demos(self, demos: Sequence[Sequence[StepRecord]]) -> int:
+        steps, start_s = 0, time.monotonic()
+        said_s = start_s
+        for done, records in enumerate(demos, 1):
+            steps += self.learner.add_demos([records])
+            now_s = time.monotonic()
+            if now_s - said_s > SAY_EVERY_S and done < len(demos):
+                said_s, left_s = now_s, (now_s - start_s) / done * (len(demos) - done)
+                self.note(f"looking at demonstrations: {done} of {len(demos)}, about {left_s:.0f} s left")
+        return steps
 
     def add(self, record: StepRecord) -> bool:
         """Log a record and give it to the learner; the last one of an episode writes its row.
@@ -107,7 +137,8 @@ class Session:
             StorageError: the disk refuses; it has not been taken.
         """
         # What the log holds must fit the replay, or the run could not be resumed.
-        check_fits(record, self.state_spec.size, self.learner.replay.camera_shapes)
+        self.learner.check(record)
+        self.learner.shaper.check(record)
         if not self.archive.append(record):
             return False
         self.follow(record)
@@ -119,6 +150,8 @@ class Session:
         if record.step_index == 0:
             self._close_lost_episodes(name, counted=counted)
         self.learner.add(record, counted=counted)
+        for line in self.learner.shaper.take_notices():
+            self.event(line)
         self.open_episodes.setdefault(name, EpisodeTally()).add(record)
         if record.last:
             self._end_episode(name, record.stop_reason, counted=counted)
@@ -136,9 +169,12 @@ class Session:
             return
         robot_s = c.env_steps / self.hz
         row = tally.row(stop_reason, episode=c.episodes, env_step=c.env_steps, robot_s=robot_s, wall_s=self.wall_s)
+        process = self.learner.shaper.take_row(episode_id, c.episodes, c.env_steps)
         c.episodes += 1
         c.next_episode = max(c.next_episode, episode_number(episode_id) + 1)
         self.metrics.episode(row)
+        if process is not None:
+            self.metrics.process(process)
 
     def plan(self) -> None:
         """Take up clock and intervals at the counters of now."""
@@ -177,7 +213,7 @@ class Session:
         arrays, data = self.learner.state()
         state = {
             **data,
-            **layout_facts(self.state_spec, self.action_spec),
+            **layout_facts(self.state_spec, self.action_spec, self.learner.views),
             "config": to_dict(self.config),
             "env_step": c.env_steps,
             "robot_s": c.env_steps / self.hz,
@@ -246,8 +282,10 @@ class Session:
         self.run.update_info(end=end, status=status, counters={**asdict(c), "utd": self.learner.achieved_utd})
 
     def close(self) -> None:
-        """Close every file. May be called twice."""
+        """Close every file and the encoder. May be called twice."""
         self.archive.close()
+        if self.learner.eyes is not None:
+            self.learner.eyes.close()
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None

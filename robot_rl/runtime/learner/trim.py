@@ -7,7 +7,7 @@ from pathlib import Path
 
 from robot_rl.runtime.learner.learner import Counters
 from robot_rl.runtime.monitor.csv_log import drop_rows_after
-from robot_rl.runtime.monitor.metrics import EVALUATIONS
+from robot_rl.runtime.monitor.metrics import EVALUATIONS, PROCESS_TABLE
 from robot_rl.runtime.run_folder import replace_text
 
 
@@ -20,6 +20,7 @@ def trim_tables(folder: Path, counters: Counters | None) -> None:
     """
     c = counters if counters is not None else Counters(env_steps=-1, updates=-1)
     drop_rows_after(folder / "episodes.csv", "episode", c.episodes - 1)
+    drop_rows_after(folder / PROCESS_TABLE, "episode", c.episodes - 1)
     drop_rows_after(folder / "learner.csv", "update", c.updates)
     drop_rows_after(folder / "actors.csv", "env_step", c.env_steps)
     drop_lines_after(folder / EVALUATIONS, "env_step", c.env_steps)

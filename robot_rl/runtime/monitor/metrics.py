@@ -1,7 +1,7 @@
 """What a run writes down while it goes: episodes, updates, actors, evaluations, and TensorBoard event files.
 
-``episodes.csv``, ``learner.csv`` and ``actors.csv`` are append-only with one header line, ``evaluations.jsonl`` holds
-one object a line.
+``episodes.csv``, ``process.csv``, ``learner.csv`` and ``actors.csv`` are append-only with one header line,
+``evaluations.jsonl`` holds one object a line.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import numpy as np
 from robot_rl.core.errors import StorageError
 from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.core.transition import Source, StepRecord
-from robot_rl.data.rewards import GRIPPER_COMPONENT
+from robot_rl.data.rewards import GRIPPER_COMPONENT, WATCHED
 from robot_rl.runtime.monitor.csv_log import CsvLog
+from robot_rl.runtime.monitor.process_row import PROCESS_COLUMNS, ProcessRow
 
 if TYPE_CHECKING:
     from robot_rl.runtime.monitor.board import Board
 
 EVALUATIONS = "evaluations.jsonl"
+PROCESS_TABLE = "process.csv"
 LEARNER_COLUMNS = (
     "update",
     "env_step",
@@ -130,7 +132,7 @@ class EpisodeTally:
     def add(self, record: StepRecord) -> None:
         """Count one record."""
         self.length += 1
-        self.total += sum(v for k, v in record.rewards.items() if k != GRIPPER_COMPONENT)
+        self.total += sum(v for k, v in record.rewards.items() if k not in (GRIPPER_COMPONENT, *WATCHED))
         self.success |= record.rewards.get("success", 0.0) > 0.5
         self.interventions += record.intervention
         self.version = record.policy_version
@@ -181,6 +183,7 @@ class MetricsWriter:
         self._episodes = CsvLog(folder / "episodes.csv", EPISODE_COLUMNS)
         self._learner = CsvLog(folder / "learner.csv")
         self._actors = CsvLog(folder / "actors.csv", ACTOR_COLUMNS)
+        self._process = CsvLog(folder / PROCESS_TABLE, PROCESS_COLUMNS)
         self._evaluations = folder / EVALUATIONS
         self._board: Board | None = None
         if tensorboard is not None:
@@ -212,6 +215,12 @@ class MetricsWriter:
         self._scalars(
             {f"learner/{k}": v for k, v in row.items() if k not in ("update", "env_step")}, int(row["env_step"])
         )
+
+    def process(self, row: ProcessRow) -> None:
+        """Write what a finished episode earned for its progress."""
+        self._process.append(asdict(row))
+        shown = {"return": row.process_return, "beta": row.beta, "alarm": float(row.alarm), "phi_end": row.phi_end}
+        self._scalars({f"process/{k}": v for k, v in shown.items()}, row.env_step)
 
     def actors(self, rows: Sequence[ActorRow]) -> None:
         """Write where every actor stands."""
@@ -250,6 +259,7 @@ class MetricsWriter:
         self._episodes.close()
         self._learner.close()
         self._actors.close()
+        self._process.close()
         if self._board is not None:
             self._board.close()
             self._board = None

@@ -59,6 +59,7 @@ class Link:
         session: random name of this process.
         waited_s: how long the actor has waited for the learner; told with every introduction.
         lateness: of the actor's steps; told likewise.
+        put_back: how often an object had to be put back for the run; told at once.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Link:
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self.session = uuid4().hex
-        self.waited_s, self.lateness = 0.0, LatenessHistogram()
+        self.waited_s, self.lateness, self.put_back = 0.0, LatenessHistogram(), 0
         self._actor, self._host = actor, socket.gethostname()[:MAX_TEXT]
         self._socket = connect(zmq.DEALER, endpoint, keys, IMMEDIATE=1, MAXMSGSIZE=2 * MAX_CONFIG_BYTES)
         try:
@@ -91,7 +92,7 @@ class Link:
         self._sender: Sender | None = None
         self._next_hello_s, self._backoff_s = 0.0, FIRST_BACKOFF_S
         self._hello_last: Place | None = None
-        self._introduced = False
+        self._introduced, self._put_back_told = False, 0
         self._thread = threading.Thread(target=self._run, name=f"link-{actor}", daemon=True)
         self._thread.start()
 
@@ -263,19 +264,21 @@ class Link:
 
     def _introduce(self) -> None:
         now = time.monotonic()
-        fresh = self._attached is not None and not self._introduced
+        news = self.put_back != self._put_back_told
+        fresh = news or (self._attached is not None and not self._introduced)
         if now < self._next_hello_s and not fresh:
             return
         run_id = "" if self._status.welcome is None else self._status.welcome.run_id
         checksum = "" if self._attached is None else self._attached[1]
         last = None if self._sender is None else self._sender.position
-        hello = Hello(run_id, self._actor, self.session, self._host, last, checksum, self.waited_s, self.lateness)
+        told = self.waited_s, self.lateness, self.put_back
+        hello = Hello(run_id, self._actor, self.session, self._host, last, checksum, *told)
         # Until it is answered the next one waits ever longer, so that many actors do not besiege a learner.
         self._next_hello_s = now + (UNANSWERED_HELLO_S if self._status.admitted else self._backoff_s) * _jitter()
         self._backoff_s = min(MAX_BACKOFF_S, 2 * self._backoff_s)
         if self._send(hello):
             self._hello_last = last
-            self._introduced = bool(checksum)
+            self._introduced, self._put_back_told = bool(checksum), hello.put_back
         else:
             self._next_hello_s = now + FIRST_BACKOFF_S * _jitter()
 

@@ -28,6 +28,7 @@ class Hello:
         state_checksum: of its environment's state layout, empty until the environment is open.
         waited_s: how long this process of it has waited for the learner so far.
         lateness: of the steps this process has taken so far; empty where time stands still between two steps.
+        put_back: how often an object had to be put back for the run since this process began; counted for pairs.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class Hello:
     state_checksum: str = ""
     waited_s: float = 0.0
     lateness: LatenessHistogram = field(default_factory=LatenessHistogram)
+    put_back: int = 0
 
 
 @dataclass(frozen=True)

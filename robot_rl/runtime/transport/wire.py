@@ -38,7 +38,7 @@ __all__ = [
     "split",
 ]
 
-SCHEMA = 4
+SCHEMA = 5
 MAX_FRAME_BYTES = 2**26
 MAX_MESSAGE_BYTES = 2**27
 MAX_CONFIG_BYTES = 2**18
@@ -139,6 +139,7 @@ def _decode_hello(header: Fields, payload: Sequence[bytes]) -> Hello:
         state_checksum=header.name("state_checksum", empty=True),
         waited_s=header.seconds("waited_s"),
         lateness=header.lateness("lateness"),
+        put_back=header.count("put_back"),
     )
 
 

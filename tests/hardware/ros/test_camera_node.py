@@ -256,6 +256,17 @@ def test_imperfections_delay_and_drop_pictures(start_node: Start, bench: Callabl
     assert np.diff(stamps_s).max() > 0.08
 
 
+@pytest.mark.gl
+@pytest.mark.slow
+def test_what_a_lens_and_a_sensor_add_is_published(start_node: Start, bench: Callable[..., Bench]) -> None:
+    config = cell_with(CameraConfig(view="side"), imperfections=Imperfections(camera_shot_noise=0.1))
+    b = bench(config)
+    start_node(config, "camera:eye")
+    # Nothing moves, so that only noise can tell one picture from another.
+    last = [image_of(p).astype(float) for p in b.wait_for(8)[-2:]]
+    assert 1.0 < np.abs(last[0] - last[1]).mean() < 60.0
+
+
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     """Long enough for a test, of pictures that differ."""

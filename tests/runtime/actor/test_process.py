@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 
 from robot_rl.core.errors import ConfigError, DataError, DeviceError, StorageError
+from robot_rl.core.transition import Observation
 from robot_rl.policies.gaussian import GaussianPolicy
 from robot_rl.runtime.actor import loop as acting
 from robot_rl.runtime.actor.process import ActorOptions, act
+from robot_rl.runtime.actor.spool import Spool
 from robot_rl.runtime.config import PaceConfig
 from robot_rl.runtime.episode_files import episode_files
 from robot_rl.runtime.seeds import Stream, stream_seed
@@ -208,15 +210,15 @@ def test_a_failing_disk_stops_the_robot_first_and_loses_nothing_written(
 ) -> None:
     env = PointEnv(limit=12)
     seen_closed = []
-    append = acting.Spool.append
+    append = Spool.append
 
-    def full(spool: acting.Spool, record: Any) -> None:
+    def full(spool: Spool, record: Any) -> None:
         if len(learner.archive) >= 20 and record.step_index == 3:
             raise StorageError("cannot write: No space left on device")
         append(spool, record)
 
-    monkeypatch.setattr(acting.Spool, "append", full)
-    monkeypatch.setattr(acting.Spool, "close", lambda spool: (seen_closed.append(env.closed), spool._lock.close()))
+    monkeypatch.setattr(Spool, "append", full)
+    monkeypatch.setattr(Spool, "close", lambda spool: (seen_closed.append(env.closed), spool._lock.close()))
     actor = InThread(options(learner, tmp_path), monkeypatch, env)
     learner.pump_until(lambda: actor.done)
     assert isinstance(actor.error, StorageError) and "No space left" in str(actor.error)
@@ -342,7 +344,7 @@ def test_only_what_the_policy_uses_travels(learner: StubLearner) -> None:
         except DataError as e:
             assert name.rpartition("/")[2] in str(e) or name.rpartition("/")[0] in str(e)
             continue
-        actions = [policy.act(state, np.random.default_rng(0)) for policy in (whole, part)]
+        actions = [policy.act(Observation(state), np.random.default_rng(0)) for policy in (whole, part)]
         assert not np.array_equal(*actions), f"{name} is sent and not used"
 
 

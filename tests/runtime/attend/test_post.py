@@ -46,7 +46,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def post(clock: Clock) -> Iterator[OperatorPost]:
-    with closing(OperatorPost(socket_of("run", "a0"), clock)) as made:
+    with closing(OperatorPost(socket_of("run", "a0"), now_s=clock)) as made:
         yield made
 
 
@@ -208,7 +208,7 @@ def test_actors_are_found_by_run_and_name(post: OperatorPost, clock: Clock) -> N
     assert find_actor("") == find_actor("run") == find_actor("run", "a0") == socket_of("run", "a0")
     with pytest.raises(ConfigError, match=r"any actor of other does not run here; there is a0 of run"):
         find_actor("other")
-    with closing(OperatorPost(socket_of("run", "a1"), clock)):
+    with closing(OperatorPost(socket_of("run", "a1"), now_s=clock)):
         with pytest.raises(ConfigError, match="2 of them run here"):
             find_actor("run")
         assert find_actor("run", "a1").name == "run+a1.sock"
@@ -225,10 +225,10 @@ def test_the_folder_is_closed_to_others(tmp_path: Path) -> None:
 
 def test_an_actor_that_cannot_be_attended_acts_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * 90)))
-    with closing(Attended("run", "a0", None)) as attended:
+    with closing(Attended("run", "a0")) as attended:
         assert "too long" in attended.problem
         attended.tell(ActorStatus())
-        assert not attended.make_teleop(np.random.default_rng(0)).read().engaged
+        assert not attended.helped_by(None)(np.random.default_rng(0)).read().engaged
 
 
 class Corrector:
@@ -244,8 +244,8 @@ class Corrector:
 
 
 def test_a_person_and_a_stand_in_share_the_arm(join: Callable[[str], OperatorLink]) -> None:
-    with closing(Attended("run", "a0", lambda rng: Corrector())) as attended:
-        teleop = attended.make_teleop(np.random.default_rng(0))
+    with closing(Attended("run", "a0")) as attended:
+        teleop = attended.helped_by(lambda rng: Corrector())(np.random.default_rng(0))
         assert teleop.read().stand_in
         link = join("kim")
         pressed = list[frozenset[str]]()
@@ -259,3 +259,17 @@ def test_a_person_and_a_stand_in_share_the_arm(join: Callable[[str], OperatorLin
         teleop.close()
         until(lambda: (link.send(TeleopState()), attended.read(), attended.tell(ActorStatus())), lambda: link.in_charge)
     assert END not in pressed[-1]
+
+
+def test_an_actor_of_two_runs_is_met_by_either_and_has_one_chair(join: Callable[[str], OperatorLink]) -> None:
+    with closing(Attended("run", "a0", "other")) as attended:
+        assert [find_actor(run).is_socket() for run in ("run", "other")] == [True, True]
+        kim = join("kim")
+        until(lambda: (kim.send(PUSH), attended.read(), attended.tell(ActorStatus())), lambda: kim.in_charge)
+        with closing(OperatorLink(find_actor("other"), "lee")) as lee:
+            until(
+                lambda: (lee.send(PUSH), kim.send(PUSH), attended.read(), attended.tell(ActorStatus())),
+                lambda: lee.status.operator == "kim",
+            )
+            assert kim.in_charge and not lee.in_charge
+    assert not socket_of("other", "a0").exists()

@@ -51,7 +51,7 @@ def _folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def attended() -> Iterator[Attended]:
-    with closing(Attended("run", "a0", None)) as made:
+    with closing(Attended("run", "a0")) as made:
         yield made
 
 
@@ -64,8 +64,8 @@ def until(turn: Callable[[], object], wanted: Callable[[], bool]) -> None:
 
 
 def test_who_watches_sees_pictures_that_the_records_do_not_hold(attended: Attended) -> None:
-    config = ActingConfig(0, "run-a0", keep_images=False)
-    collector = Collector(SeenEnv(limit=1000), Constant(0.01), config, make_teleop=attended.make_teleop)
+    config = ActingConfig(0, "run-a0", keep_cameras=())
+    collector = Collector(SeenEnv(limit=1000), Constant(0.01), config, make_teleop=attended.helped_by(None))
     teller, views, statuses, records = Teller(attended), [], [], []
     with closing(WatchLink(find_actor("run"), "test")) as watcher:
 

@@ -136,6 +136,6 @@ def test_without_a_whole_checkpoint_nothing_is_chosen(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_format_is_not_passed_over(tmp_path: Path) -> None:
     save(tmp_path, 1)
     newest = save_checkpoint(tmp_path, 2, agent=AGENT, actor=ACTOR, state={"format": 1})
-    with pytest.raises(DataError, match="has format 1, this version reads 2"):
+    with pytest.raises(DataError, match="has format 1, this version reads 3"):
         load_newest_sound(tmp_path)
     assert newest.is_dir()

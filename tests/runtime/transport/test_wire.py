@@ -46,7 +46,7 @@ arrays = st.sampled_from([np.float32, np.int32, np.uint32, np.uint8]).flatmap(
 packed = st.lists(st.binary(max_size=50), min_size=1, max_size=5).map(tuple)
 healths = st.builds(LearnerHealth, counts, *(st.floats(-1e9, 1e9) for _ in range(3)), st.none() | st.floats(-1e9, 1e9))
 messages = st.one_of(
-    st.builds(Hello, names | st.just(""), names, names, texts, places, names | st.just(""), seconds, lateness),
+    st.builds(Hello, names | st.just(""), names, names, texts, places, names | st.just(""), seconds, lateness, counts),
     st.builds(Welcome, names, names, st.text(st.characters(codec="utf-8"), max_size=300), places, counts, counts),
     st.builds(Refuse, texts),
     st.builds(Records, names, names, names, places, packed),
@@ -126,6 +126,7 @@ def header(**fields: object) -> bytes:
         "state_checksum": "",
         "waited_s": 0.0,
         "lateness": LatenessHistogram().to_dict(),
+        "put_back": 0,
     }
     return msgpack.packb({"schema": SCHEMA, "kind": "hello", **hello, **fields})
 

@@ -1,0 +1,51 @@
+"""What only fits together in a run's configuration, as far as algorithm and take-overs are concerned."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from robot_rl.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robot_rl.runtime.config import TrainConfig
+
+
+def check_algorithm(config: TrainConfig) -> None:
+    """Check that the algorithm has something to learn from, and what it needs.
+
+    Raises:
+        ConfigError: it has not; says what to do.
+    """
+    if config.env_steps == 0 and (config.algorithm == "rlpd" or not config.pace.warmup_updates):
+        raise ConfigError(
+            "env_steps is 0, so nothing would act: that is for --algorithm bc, iql or calql with "
+            "--pace.warmup-updates above 0"
+        )
+    if config.algorithm in ("iql", "calql") and config.agent.gripper_critic:
+        raise ConfigError(f"the actor of {config.algorithm} commands the gripper too: add --agent.no-gripper-critic")
+    if config.demos.relabel_only and config.env_steps:
+        raise ConfigError("demos.relabel_only is for learning from recorded episodes alone: add --env-steps 0")
+    if config.algorithm == "bc" and config.interventions.corrections_in == "online":
+        raise ConfigError("--algorithm bc clones what operators do: leave interventions.corrections_in at both")
+    if config.pair and config.detector.model is not None:
+        raise ConfigError("--pair is rewarded by the rules of its two tasks: leave out --detector.model")
+
+
+def check_takeover_range(config: TrainConfig) -> None:
+    """Check that charges before take-overs are not clipped: at most the penalty comes at every step for ever.
+
+    Raises:
+        ConfigError: they would be; says how to widen the range.
+    """
+    how, agent = config.interventions, config.agent
+    if config.algorithm == "bc" or how.before_s * how.before_reward == 0.0 or agent.q_range is None:
+        return
+    lowest = how.before_reward / (1.0 - agent.gamma) if agent.gamma < 1.0 else -math.inf
+    if agent.q_range[0] > 0.99 * lowest:
+        low, high = f"{lowest:.3g}", f"{agent.q_range[1]:g}"
+        wider = "None" if agent.gamma == 1.0 else f"{low} {high}"
+        raise ConfigError(
+            f"targets are clipped at {agent.q_range[0]:g}, where charges before take-overs would be lost: add "
+            f"--agent.q-range {wider}, which holds before_reward at every step for ever"
+        )
