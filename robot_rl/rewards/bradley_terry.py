@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from torch.nn import functional
 from robot_rl.core.config import Range, check_ranges
 from robot_rl.core.errors import DataError
 from robot_rl.core.types import Float32
-from robot_rl.rewards.cnn import CHANNELS, HIDDEN
+from robot_rl.rewards.cnn_torch import export, feature_scale, jittered, view_network
 
 EQUAL_WEIGHT = 0.5
 
@@ -110,8 +110,10 @@ def fit_ensemble(
     for member in range(config.members):
         torch.manual_seed(seed * 1000 + member)
         rng = np.random.default_rng([seed, member])
-        nets = nn.ModuleDict({name: _network(x.shape[1:], data.pictures) for name, x in data.inputs.items()})
-        scales = {name: _scale(x) for name, x in data.inputs.items()} if not data.pictures else {}
+        nets = nn.ModuleDict(
+            {name: view_network(x.shape[1:], pictures=data.pictures) for name, x in data.inputs.items()}
+        )
+        scales = {name: feature_scale(x) for name, x in data.inputs.items()} if not data.pictures else {}
         told = partial(_tell, on_update, member * config.updates, config.members * config.updates)
         _fit(nets, data, scales, config, rng, told)
         for name, net in nets.items():
@@ -140,7 +142,11 @@ def _fit(
         reward = torch.zeros(frames.size)
         for name, net in nets.items():
             x = data.inputs[name][frames.reshape(-1)]
-            x = _disturbed(x, config, rng) if data.pictures else (x - scales[name][0]) * scales[name][1]
+            x = (
+                jittered(x, config.shift_px, config.brightness, rng)
+                if data.pictures
+                else (x - scales[name][0]) * scales[name][1]
+            )
             reward = reward + net(torch.from_numpy(np.ascontiguousarray(x, np.float32)))
         clip = reward.reshape(frames.shape).mean(2)
         target = torch.from_numpy(data.p_second[rows].astype(np.float32))
@@ -152,51 +158,3 @@ def _fit(
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         on_update(update + 1, float(loss.detach()))
-
-
-class _ChannelsFirst(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.permute(0, 3, 1, 2)
-
-
-class _ChannelsLast(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.permute(0, 2, 3, 1)
-
-
-def _network(shape: tuple[int, ...], pictures: bool) -> nn.Sequential:
-    """Of one camera: what `robot_rl.rewards.cnn.logits` computes."""
-    height, width, channels = shape
-    layers: list[nn.Module] = []
-    if pictures:
-        layers.append(_ChannelsFirst())
-        for out in CHANNELS:
-            layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1), nn.ReLU()]
-            height, width, channels = -(-height // 2), -(-width // 2), out
-        layers.append(_ChannelsLast())
-    layers += [nn.Flatten(), nn.Linear(height * width * channels, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1)]
-    return nn.Sequential(*layers, nn.Flatten(0))
-
-
-def export(net: Any) -> dict[str, Float32]:
-    """The weights of a network in the layout of `robot_rl.rewards.cnn`."""
-    out: dict[str, Float32] = {}
-    for kind, prefix in ((nn.Conv2d, "conv"), (nn.Linear, "dense")):
-        for i, layer in enumerate(m for m in net if isinstance(m, kind)):
-            weight, bias = (getattr(layer, part).detach().numpy() for part in ("weight", "bias"))
-            out[f"{prefix}{i}.weight"] = np.ascontiguousarray(weight.reshape(len(weight), -1).T, np.float32)
-            out[f"{prefix}{i}.bias"] = bias.astype(np.float32)
-    return out
-
-
-def _scale(x: Float32) -> tuple[Float32, Float32]:
-    return x.mean((0, 1, 2)).astype(np.float32), (1.0 / (x.std((0, 1, 2)) + 1e-3)).astype(np.float32)
-
-
-def _disturbed(x: Float32, config: PreferenceFit, rng: np.random.Generator) -> Float32:
-    """Shifted by whole pixels with the edge repeated, and brighter or darker; normalised values stay normalised."""
-    s, (height, width) = config.shift_px, x.shape[1:3]
-    padded = np.pad(x, ((0, 0), (s, s), (s, s), (0, 0)), mode="edge")
-    at = rng.integers(0, 2 * s + 1, (len(x), 2))
-    moved = np.stack([p[r : r + height, c : c + width] for p, (r, c) in zip(padded, at, strict=True)])
-    return moved + rng.uniform(-config.brightness, config.brightness, (len(x), 1, 1, 1)).astype(np.float32)

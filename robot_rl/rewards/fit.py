@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from robot_rl.core.config import Range, check_ranges
 from robot_rl.core.types import Float32
-from robot_rl.rewards.cnn import CHANNELS, HIDDEN
-
-if TYPE_CHECKING:
-    import torch
 
 CHECK_EVERY = 25
+DROPOUT = 0.1
 HELD_AT_MOST = 300
 
 
@@ -90,12 +87,14 @@ def fit_member(
     """
     import torch
 
+    from robot_rl.rewards.cnn_torch import export, feature_scale, view_network
+
     torch.set_num_threads(1)  # small networks only wait for each other's threads
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     draw = _Drawer(train, rng)
-    scale = None if pictures else _feature_scale(train.inputs)
-    net = _network(train.inputs.shape[1:], pictures=pictures)
+    scale = None if pictures else feature_scale(train.inputs)
+    net = view_network(train.inputs.shape[1:], pictures=pictures, dropout=DROPOUT)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate, weight_decay=1e-4)
     check = _held_batch(held, rng)
     best, best_loss, worse = _copy(net), np.inf, 0
@@ -119,7 +118,8 @@ def fit_member(
         on_update(update + 1, loss_held)
         if worse >= config.patience:
             break
-    return _arrays(best, scale, pictures=pictures)
+    net.load_state_dict(best)
+    return export(net) | ({} if scale is None else {"center": scale[0], "gain": scale[1]})
 
 
 class _Drawer:
@@ -141,48 +141,6 @@ class _Drawer:
         even = [self._rng.choice(self._by_bucket[b]) for b in which]
         plain = self._rng.choice(self._no, batch - half - quarter)
         return np.concatenate([self._rng.choice(self._yes, half), plain, np.array(even, np.intp)]).astype(np.intp)
-
-
-def _network(shape: tuple[int, ...], *, pictures: bool) -> torch.nn.Sequential:
-    from torch import nn
-
-    layers: list[Any] = []
-    height, width, channels = shape
-    if pictures:
-        layers.append(_permute(0, 3, 1, 2))
-        for out in CHANNELS:
-            layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1), nn.ReLU()]
-            height, width, channels = -(-height // 2), -(-width // 2), out
-        layers.append(_permute(0, 2, 3, 1))
-    size = height * width * channels
-    layers += [nn.Flatten(), nn.Dropout(0.1), nn.Linear(size, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1), nn.Flatten(0)]
-    return nn.Sequential(*layers)
-
-
-def _permute(*dims: int) -> Any:
-    from torch import nn
-
-    class Permute(nn.Module):
-        def forward(self, x: Any) -> Any:
-            return x.permute(*dims)
-
-    return Permute()
-
-
-def _arrays(state: dict[str, Any], scale: tuple[Float32, Float32] | None, *, pictures: bool) -> dict[str, Float32]:
-    """The weights in the layout of `robot_rl.rewards.cnn`."""
-    out: dict[str, Float32] = {} if scale is None else {"center": scale[0], "gain": scale[1]}
-    conv = dense = 0
-    for name, value in state.items():
-        array = value.numpy().astype(np.float32)
-        if name.endswith("bias"):
-            out[f"dense{dense - 1}.bias" if dense else f"conv{conv - 1}.bias"] = array
-        elif array.ndim == 4:
-            out[f"conv{conv}.weight"], conv = np.ascontiguousarray(array.reshape(len(array), -1).T), conv + 1
-        else:
-            out[f"dense{dense}.weight"], dense = np.ascontiguousarray(array.T), dense + 1
-    assert bool(conv) == pictures
-    return out
 
 
 def _copy(net: Any) -> dict[str, Any]:
@@ -213,11 +171,6 @@ def _held_loss(net: Any, check: tuple[Float32, npt.NDArray[np.bool_]], scale: tu
     net.train()
     losses = np.logaddexp(0.0, np.where(success, -out, out))
     return float(np.mean([losses[success].mean(), losses[~success].mean()]))
-
-
-def _feature_scale(inputs: Float32) -> tuple[Float32, Float32]:
-    center = inputs.mean((0, 1, 2))
-    return center.astype(np.float32), (1.0 / (inputs.std((0, 1, 2)) + 1e-3)).astype(np.float32)
 
 
 def _scaled(inputs: Float32, scale: tuple[Float32, Float32] | None) -> Float32:

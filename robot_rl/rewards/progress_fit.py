@@ -13,8 +13,7 @@ from torch import nn
 
 from robot_rl.core.config import Range, check_ranges
 from robot_rl.core.types import Array, Float32
-from robot_rl.rewards.bradley_terry import export
-from robot_rl.rewards.cnn import CHANNELS, HIDDEN
+from robot_rl.rewards.cnn_torch import export, jittered, view_network
 
 Rows = npt.NDArray[np.intp]
 
@@ -46,16 +45,6 @@ class ProgressFit:
         check_ranges(self)
 
 
-class _ChannelsFirst(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.permute(0, 3, 1, 2)
-
-
-class _ChannelsLast(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.permute(0, 2, 3, 1)
-
-
 def fit_view(
     inputs: Float32,
     targets: Array,
@@ -85,7 +74,7 @@ def fit_view(
     for member in range(config.members):
         torch.manual_seed(1000 * seed + member)
         rng = np.random.default_rng([seed, member])
-        net = _network((inputs.shape[1], inputs.shape[2], inputs.shape[3]))
+        net = view_network(inputs.shape[1:])
         optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=1e-3)
         groups = [_drawn(np.flatnonzero(failed == kind), episodes, rng) for kind in (0, 1)]
         for update in range(config.updates):
@@ -93,7 +82,7 @@ def fit_view(
             rows = rng.choice(groups[0], config.batch - lost)
             if lost:
                 rows = np.concatenate([rows, rng.choice(groups[1], lost)])
-            seen = torch.from_numpy(_disturbed(inputs[rows], config, rng))
+            seen = torch.from_numpy(jittered(inputs[rows], config.shift_px, config.brightness, rng))
             wanted = torch.from_numpy(targets[rows].astype(np.float32))
             loss = nn.functional.binary_cross_entropy_with_logits(net(seen), wanted)
             optimiser.zero_grad()
@@ -110,23 +99,3 @@ def _drawn(rows: Rows, episodes: Rows, rng: np.random.Generator) -> Rows:
     if not len(names):
         return rows
     return np.concatenate([rows[episodes[rows] == name] for name in rng.choice(names, len(names))])
-
-
-def _network(shape: tuple[int, int, int]) -> nn.Sequential:
-    """What `robot_rl.rewards.cnn.logits` computes."""
-    height, width, channels = shape
-    layers: list[nn.Module] = [_ChannelsFirst()]
-    for out in CHANNELS:
-        layers += [nn.Conv2d(channels, out, 3, stride=2, padding=1), nn.ReLU()]
-        height, width, channels = -(-height // 2), -(-width // 2), out
-    layers += [_ChannelsLast(), nn.Flatten(), nn.Linear(height * width * channels, HIDDEN), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(HIDDEN, 1), nn.Flatten(0))
-
-
-def _disturbed(x: Float32, config: ProgressFit, rng: np.random.Generator) -> Float32:
-    """Shifted by whole pixels with the edge repeated, and brighter or darker."""
-    s, (height, width) = config.shift_px, x.shape[1:3]
-    padded = np.pad(x, ((0, 0), (s, s), (s, s), (0, 0)), mode="edge")
-    at = rng.integers(0, 2 * s + 1, (len(x), 2))
-    moved = np.stack([p[r : r + height, c : c + width] for p, (r, c) in zip(padded, at, strict=True)])
-    return moved + rng.uniform(-config.brightness, config.brightness, (len(x), 1, 1, 1)).astype(np.float32)

@@ -53,10 +53,10 @@ def test_the_networks_compute_what_serves_without_torch() -> None:
     x = rng.normal(size=(6, 17, 20, 3)).astype(np.float32)
     clips = np.arange(6).reshape(3, 2, 1)
     data = Comparisons({"a": x}, clips, np.array([1.0, 0.0, 1.0], np.float32))
-    from robot_rl.rewards.bradley_terry import _network, export
+    from robot_rl.rewards.cnn_torch import export, view_network
 
     torch.manual_seed(0)
-    net = _network(x.shape[1:], True)
+    net = view_network(x.shape[1:])
     with torch.no_grad():
         expected = net(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(logits({f"p/{k}": v for k, v in export(net).items()}, "p/", x), expected, atol=1e-5)

@@ -81,13 +81,13 @@ def test_it_learns_and_leaves_out_the_view_that_cannot_tell(scorer: Scorer) -> N
 
 
 def test_numpy_says_what_torch_says() -> None:
-    from robot_rl.rewards.fit import _arrays, _network
+    from robot_rl.rewards.cnn_torch import export, view_network
 
     torch.manual_seed(3)
     for shape, pictures in (((17, 20, 3), True), ((4, 4, 5), False)):
-        net = _network(shape, pictures=pictures).eval()
+        net = view_network(shape, pictures=pictures, dropout=0.1).eval()
         inputs = np.random.default_rng(0).normal(size=(70, *shape)).astype(np.float32)
-        arrays = {f"m/{k}": v for k, v in _arrays(net.state_dict(), None, pictures=pictures).items()}
+        arrays = {f"m/{k}": v for k, v in export(net).items()}
         with torch.no_grad():
             expected = net(torch.from_numpy(inputs)).numpy()
         np.testing.assert_allclose(logits(arrays, "m/", inputs), expected, atol=1e-5)
