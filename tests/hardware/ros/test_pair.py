@@ -11,7 +11,6 @@ from robot_rl.core.config import write_yaml
 from robot_rl.data.episode_log import read_episode
 from robot_rl.runtime.config import DemoConfig, EvalConfig, PaceConfig, TrainConfig
 from robot_rl.runtime.episode_files import episode_files
-from robot_rl.runtime.learner.resets import RESETS
 from robot_rl.runtime.pair import PAIR_RUN
 from robot_rl.runtime.run_folder import open_run
 from robot_rl.runtime.train import train
@@ -46,4 +45,3 @@ def test_one_set_of_nodes_serves_both_tasks(tmp_path: Path, monkeypatch: pytest.
         for path in episode_files(run.episodes / "a0").values():
             assert read_episode(path, images=False).meta.task == run.config().task
         assert float(rows(run.path / "actors.csv")[-1]["late_p50_ms"]) < 1000.0, "its steps were taken in real time"
-    assert sum(run.info().get(RESETS, 0) for run in (first, second)) >= 1, "the cube was nowhere at first"
