@@ -7,6 +7,9 @@ temperature steps on the last slices (RLPD, arXiv 2302.02948, algorithm 1).
 With views one encoder serves every network. The losses of the critics and of the gripper critic train it together; the
 actor takes what it sees without training it; targets see with the encoder's own Polyak average. Next actions, and the
 gripper critic's choice among the next commands, come from the encoder with which the group began.
+
+A number that is not finite in the batch leaves the whole state as it was. One that arises later undoes the group; with
+views, whose networks are large, only the step in which it arises is left out, for which nothing has to be copied.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from robot_rl.agents.state import (
     temperature_value,
 )
 from robot_rl.agents.tanh_normal import sample
-from robot_rl.agents.updates import Info, Update, all_finite, descend, polyak
+from robot_rl.agents.updates import Info, Update, all_finite, descend, move_if_finite, polyak
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import NO_VIEWS, ActionSpec, StateSpec, ViewSpec
 from robot_rl.core.transition import Batch, ReturnsBatch, ViewBatch
@@ -76,7 +79,7 @@ def make_update(
         are views. ``info`` holds scalars, means over the group: ``q_mean q_min q_max target_mean td_error
         td_error/<member> critic_loss q_outside target_clipped`` (shares of rows), ``entropy temperature actor_loss``
         where the actor moved, ``gripper_loss gripper_q_mean`` with a gripper critic, ``penalty`` with one, and
-        ``skipped``: 1 when a number was not finite and the state was left as it was.
+        ``skipped``, the share of critic steps that were left out because a number was not finite.
 
     Raises:
         ConfigError: the gripper critic and the active dimensions do not fit.
@@ -95,16 +98,19 @@ def make_update(
             raise DataError(
                 f"the batch has {len(slices.reward)} slices, expected at least actor_steps={config.actor_steps}"
             )
-        new, info = jax.lax.scan(lambda s, item: _critic_step(problem, s, item), state, slices, unroll=unroll)
+        before, sound = state, all_finite(slices) if views.shapes else None
+        state, info = jax.lax.scan(lambda s, item: _critic_step(problem, s, item, sound), state, slices, unroll=unroll)
         info = {name: values.mean(axis=0) for name, values in info.items()}
         info.update({f"td_error/{e}": v for e, v in enumerate(info.pop("td_error_by_member"))})
         if not critic_only:
-            new, actor_info = _actor_steps(problem, new, slices, actor_key)
+            state, actor_info = _actor_steps(problem, state, slices, actor_key, sound)
             info |= actor_info
-        # Optimiser moments need no look of their own: a moment that is not finite makes its parameter so too.
-        finite = all_finite((new.actor, new.critic, new.encoder, new.temperature, new.gripper, info))
-        kept = jax.lax.cond(finite, lambda new, _: new, lambda _, old: old, new, state)
-        return kept._replace(key=key), info | {"skipped": 1.0 - finite.astype(jnp.float32)}
+        if sound is None:
+            # Optimiser moments need no look of their own: a moment that is not finite makes its parameter so too.
+            finite = all_finite((state.actor, state.critic, state.temperature, state.gripper, info))
+            state = jax.lax.cond(finite, lambda new, _: new, lambda _, old: old, state, before)
+        steps = state.updates - before.updates
+        return state._replace(key=key), info | {"skipped": 1.0 - steps / len(slices.reward)}
 
     return jax.jit(update, donate_argnums=0, compiler_options=compiler_options())
 
@@ -117,8 +123,8 @@ class _Trained(NamedTuple):
     gripper: Params | None
 
 
-def _critic_step(problem: Problem, state: AgentState, item: Slices) -> tuple[AgentState, Info]:
-    """One step of the ensemble, the encoder, the gripper critic and all their targets on one slice."""
+def _critic_step(problem: Problem, state: AgentState, item: Slices, sound: jax.Array | None) -> tuple[AgentState, Info]:
+    """One step of the ensemble, the encoder, the gripper critic and all their targets on one slice of a sound group."""
     config = problem.config
     next_x = item.next_x
     if state.target_encoder is not None:
@@ -152,7 +158,8 @@ def _critic_step(problem: Problem, state: AgentState, item: Slices) -> tuple[Age
 
     trained = _Trained(state.critic, state.encoder, state.gripper)
     (_, (q, info)), gradient = jax.value_and_grad(loss, has_aux=True)(trained)
-    return _moved(problem, state, gradient), info | _q_statistics(q, target, config.q_range)
+    state = move_if_finite(sound, gradient, lambda s: _moved(problem, s, gradient), state)
+    return state, info | _q_statistics(q, target, config.q_range)
 
 
 def _gripper_target(config: SacConfig, state: AgentState, item: Slices, next_x: jax.Array) -> jax.Array:
@@ -200,17 +207,23 @@ def _q_statistics(q: jax.Array, target: jax.Array, q_range: tuple[float, float] 
     }
 
 
-def _actor_steps(problem: Problem, state: AgentState, slices: Slices, key: jax.Array) -> tuple[AgentState, Info]:
-    """Actor and temperature steps on the last slices."""
+def _actor_steps(
+    problem: Problem, state: AgentState, slices: Slices, key: jax.Array, sound: jax.Array | None
+) -> tuple[AgentState, Info]:
+    """Actor and temperature steps on the last slices of a sound group."""
     steps = problem.config.actor_steps
     last = jax.tree.map(lambda leaf: leaf[-steps:], slices)
     keys = jax.random.split(key, steps)
     unroll = unrolled(problem.views)
-    state, info = jax.lax.scan(lambda s, item: _actor_step(problem, s, *item), state, (last, keys), unroll=unroll)
+    state, info = jax.lax.scan(
+        lambda s, item: _actor_step(problem, s, *item, sound), state, (last, keys), unroll=unroll
+    )
     return state, {name: values.mean(axis=0) for name, values in info.items()}
 
 
-def _actor_step(problem: Problem, state: AgentState, item: Slices, key: jax.Array) -> tuple[AgentState, Info]:
+def _actor_step(
+    problem: Problem, state: AgentState, item: Slices, key: jax.Array, sound: jax.Array | None
+) -> tuple[AgentState, Info]:
     config = problem.config
     alpha = temperature_value(config, state.temperature)
     noise = jax.random.normal(key, item.action.shape)
@@ -222,22 +235,25 @@ def _actor_step(problem: Problem, state: AgentState, item: Slices, key: jax.Arra
         return losses.actor_loss(q, drawn.log_prob, alpha), -drawn.log_prob.mean()
 
     (value, entropy), gradient = jax.value_and_grad(loss, has_aux=True)(state.actor)
-    actor, optimiser = descend(problem.optimisers.actor, gradient, state.actor_optimiser, state.actor)
     measured = -item.next_log_prob.mean() if config.temperature_from_next_state else entropy
     slope = jax.grad(
         lambda parameter: losses.temperature_loss(temperature_value(config, parameter), measured, problem.entropy)
     )(state.temperature)
-    temperature, temperature_optimiser = descend(
-        problem.optimisers.temperature, slope, state.temperature_optimiser, state.temperature
-    )
-    share = 1.0 - config.actor_average
-    state = state._replace(
+    state = move_if_finite(sound, (gradient, slope), lambda s: _actor_moved(problem, s, gradient, slope), state)
+    return state, {"actor_loss": value, "entropy": entropy, "temperature": temperature_value(config, state.temperature)}
+
+
+def _actor_moved(problem: Problem, state: AgentState, gradient: Params, slope: jax.Array) -> AgentState:
+    """The agent after a step of the actor, the temperature and the averages that act."""
+    by, share = problem.optimisers, 1.0 - problem.config.actor_average
+    actor, moments = descend(by.actor, gradient, state.actor_optimiser, state.actor)
+    temperature, temperature_moments = descend(by.temperature, slope, state.temperature_optimiser, state.temperature)
+    return state._replace(
         actor=actor,
         average_actor=polyak(state.average_actor, actor, share),
         average_encoder=polyak(state.average_encoder, state.encoder, share),
         average_gripper=polyak(state.average_gripper, state.gripper, share) if state.average_gripper else None,
-        actor_optimiser=optimiser,
+        actor_optimiser=moments,
         temperature=temperature,
-        temperature_optimiser=temperature_optimiser,
+        temperature_optimiser=temperature_moments,
     )
-    return state, {"actor_loss": value, "entropy": entropy, "temperature": temperature_value(config, temperature)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Batch, ReturnsBatch, ViewBatch
 
+State = TypeVar("State")
 Info = dict[str, jax.Array]
 Update = Callable[[Any, Batch | ViewBatch | ReturnsBatch], tuple[Any, Info]]
 """Takes an agent's state, which it consumes, and a batch ``[utd, B, ...]``, with views where the agent sees; gives the
@@ -48,3 +49,21 @@ def all_finite(tree: Any) -> jax.Array:
     """Whether every floating-point number of a tree is finite, a scalar."""
     floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in floats]).all()
+
+
+def move_if_finite(sound: jax.Array | None, gradient: Any, move: Callable[[State], State], state: State) -> State:
+    """``move(state)`` if the rows are `sound` and the gradient is finite, otherwise the state as it was.
+
+    Known before the move, so that XLA moves in place. To choose between two states that exist it copies both, which
+    takes longer than all that is computed where networks are large.
+
+    Args:
+        sound: a scalar, or None where the caller chooses later: then the move is made.
+        gradient: along which it goes.
+        move: what to do.
+        state: from where.
+    """
+    if sound is None:
+        return move(state)
+    kept: State = jax.lax.cond(sound & all_finite(gradient), move, lambda old: old, state)
+    return kept

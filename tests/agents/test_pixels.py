@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -177,6 +178,30 @@ def test_a_saved_agent_that_sees_goes_on_bit_for_bit() -> None:
         resumed = unflatten_state(module.init(CONFIG, STATE, ACTION, 9, ONE), flatten_state(state))
         ends = [flatten_state(update(s, given)[0]) for s in (state, resumed)]
         assert all(np.array_equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_a_batch_that_is_not_finite_leaves_an_agent_that_sees_as_it_was() -> None:
+    given, update = batch(np.random.default_rng(8)), update_of(sac.make_update, ONE)
+    given.batch.reward[1, 2] = np.nan
+    before = flatten_state(sac.init(CONFIG, STATE, ACTION, 0, ONE))
+    after, info = update(sac.init(CONFIG, STATE, ACTION, 0, ONE), given)
+    arrays = flatten_state(after)
+    assert {name for name in before if not np.array_equal(before[name], arrays[name])} == {"key"}
+    assert float(info["skipped"]) == 1.0
+
+
+def test_a_step_in_which_a_number_stops_being_finite_is_left_out() -> None:
+    def broken_from_the_second_on(critic: Any, state: sac.AgentState, item: slices.Slices) -> Any:
+        return jnp.where(state.updates > 0, jnp.nan, 0.0) * critic["out"]["b"].sum()
+
+    given = batch(np.random.default_rng(9))
+    start = partial(sac.init, CONFIG, STATE, ACTION, 0, ONE)
+    update = sac.make_update(CONFIG, STATE, ACTION, ONE, critic_only=True, penalty=broken_from_the_second_on)
+    state, info = update(start(), given)
+    assert float(info["skipped"]) == 0.5 and int(state.updates) == 1
+    assert all(np.isfinite(leaf).all() for leaf in leaves(state))
+    moved = zip(leaves(state.encoder), leaves(start().encoder), strict=True)
+    assert all(not np.array_equal(a, b) for a, b in moved)
 
 
 def test_frozen_weights_and_unused_ones_never_travel() -> None:
