@@ -67,6 +67,7 @@ def session(browser: Any, url: str, folder: Path) -> None:
     photograph(tablet, folder / "operator_tablet.png")
     tablet.close()
     replay(browser, url, folder)
+    preferences(browser, url, folder)
 
 
 def replay(browser: Any, url: str, folder: Path) -> None:
@@ -87,6 +88,27 @@ def replay(browser: Any, url: str, folder: Path) -> None:
     page.get_by_role("option").nth(3).click(timeout=PATIENCE_MS)
     page.wait_for_timeout(8000)
     photograph(page, folder / "operator_replay.png")
+    page.close()
+
+
+def preferences(browser: Any, url: str, folder: Path) -> None:
+    """Clips of the newest recordings are compared."""
+    page = open_console(browser, url, width=LAPTOP[0], height=LAPTOP[1], ready_ms=PATIENCE_MS)
+    close_notice(page)
+    page.get_by_role("button", name="Take charge").click(timeout=PATIENCE_MS)
+    page.get_by_role("tab", name="Preferences").click()
+    goal = page.locator("label", has_text="Goal").locator("xpath=following::input[1]").first
+    goal.fill("the red cube is held in the air by the gripper")
+    goal.press("Enter")
+    page.get_by_role("button", name="Ask me").click()
+    for answered in range(3):
+        page.wait_for_selector(f".rrlq:has-text('{answered} of')", timeout=PATIENCE_MS)
+        page.locator("[data-rrl-say=same]").click(timeout=PATIENCE_MS)
+    page.wait_for_selector(".rrlq:has-text('3 of')", timeout=PATIENCE_MS)
+    close_notice(page)
+    photograph(page, folder / "operator_preferences.png")
+    page.locator("[data-rrl-say=stop]").click(timeout=PATIENCE_MS)
+    page.close()
 
 
 def choose(page: Any, label: str, option: str) -> None:

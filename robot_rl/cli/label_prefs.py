@@ -39,7 +39,8 @@ class LabelPrefsArguments:
         data: runs, folders of episodes, or files with pictures.
         out: folder of the preferences.
         labeler: openai asks any server that speaks chat completions, local a model of transformers in a folder, person
-            serves a page for a browser on this machine, oracle compares a number that was recorded.
+            whoever is in charge at the console of this machine, or opens the page whose address is printed, oracle
+            compares a number that was recorded.
         goal: what is to be achieved, in words; needed once for each folder of preferences.
         pairs: how many are to be settled in the folder, known orders not counted.
         cameras: whose pictures make up a clip, side by side; by default all.
@@ -62,7 +63,7 @@ class LabelPrefsArguments:
         usd_per_million_in: openai: price of tokens that are read.
         usd_per_million_out: openai: price of tokens that are written.
         port: person: of the page; 0 takes any that is free.
-        by: person: who answers; None for the name of the user.
+        by: person: who answers on the page; None for the name of the user. The console knows who answers there.
         score: oracle: return (discounted success to come), potential (recorded process reward so far), or a component.
         error_rate: oracle: share of its preferences that are turned round.
     """
@@ -156,10 +157,9 @@ def _pairs(
 ) -> list[Pair]:
     """Those to be asked now: known orders spread over the new ones, and first what got no answer last time."""
     from robot_rl.rewards.preference_pairs import choose_pairs, gold_pair
-    from robot_rl.rewards.preferences import RETRIED
 
     question, settled = store.question, store.settled()
-    again = {x.pair.id: x.pair for x in store.labelled if x.answer.outcome in RETRIED and x.pair.id not in settled}
+    again = {x.pair.id: x.pair for x in store.labelled if x.pair.id not in settled}
     have = {x.pair.id for x in store.labelled if not x.pair.gold} & settled
     new = max(a.pairs - len(have) - sum(not pair.gold for pair in again.values()), 0)
     clips, features = recordings.clips(a.per_episode, question.frames, question.stride, rng)
@@ -219,9 +219,10 @@ def _labeler(a: LabelPrefsArguments, budget: Budget, recordings: Recordings) -> 
         return OracleLabeler(recordings.scorer(a.score), a.error_rate, seed=a.seed)
     if a.labeler == "person":
         from robot_rl.rewards.labeler_page import PageLabeler
+        from robot_rl.runtime.attend.place import socket_of_questions
 
-        page = PageLabeler(a.port, a.by or getpass.getuser())
-        print(f"open in a browser: {page.url}", flush=True)
+        page = PageLabeler(a.port, a.by or getpass.getuser(), socket_of_questions())
+        print(f"answer in the console, tab Preferences, or open in a browser: {page.url}", flush=True)
         return page
     cache = AnswerCache(a.out / "cache.jsonl")
     if a.labeler == "local":

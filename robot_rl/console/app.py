@@ -17,8 +17,10 @@ from robot_rl.console.door import Door
 from robot_rl.console.front import HELD, NOTHING, PAUSED, POLICY, WAITS, YOU, Front
 from robot_rl.console.live import LiveCell
 from robot_rl.console.panel_live import LivePanel, label
+from robot_rl.console.panel_preferences import PROMPT, PreferencesPanel
 from robot_rl.console.panel_replay import ReplayPanel
 from robot_rl.console.panel_sessions import SessionsPanel
+from robot_rl.console.questions import Questions
 from robot_rl.console.stage import initial_camera
 from robot_rl.console.theatre import Theatre
 from robot_rl.envs import task_names
@@ -31,7 +33,7 @@ from robot_rl.runtime.stop import StopFlag
 TICK_S = 0.1
 PANELS_EVERY = 3
 LOOK_EVERY = 10
-PANEL_PX = 340
+PANEL_PX = 368
 RETRY_S = 10.0
 REPLAYED = "The view shows a replay, not the live cell."
 
@@ -69,12 +71,14 @@ class Console:
     def __init__(self, options: ConsoleOptions) -> None:
         self._device = BrowserTeleop(latches=options.mode == "hold")
         self._teleop = TakeOver(self._device, options.mode)
-        self.front = Front(self._device)
+        self._questions = Questions()
+        self.front = Front(self._device, say=self._questions.say)
         self._cell: LiveCell | None = None
         self._wanted: str | None = None
         self._silent_s: dict[Meeting, float] = {}
         self._turn = 0
         with ExitStack() as stack:
+            stack.callback(self._questions.close)
             # It would print its own address, past the door.
             with redirect_stdout(io.StringIO()):
                 self._server = viser.ViserServer("127.0.0.1", _free_port(), label="robot_rl", verbose=False)
@@ -103,10 +107,13 @@ class Console:
             self._look_around()
             self._sessions.refresh()
             self._replay.look_around()
+            self._preferences.look_around()
         if self._turn % PANELS_EVERY == 0:
             self._live.refresh(self._cell)
+            self.front.notice = "" if self._questions.asked is None else PROMPT
         self._operate()
         self._replay.turn()
+        self._preferences.turn()
         self._turn += 1
 
     def close(self) -> None:
@@ -122,7 +129,7 @@ class Console:
         server.gui.main_panel.dock_right()
         server.gui.main_panel.set_width(PANEL_PX)
         server.gui.set_panel_label("robot_rl")
-        server.on_client_connect(_mark_page)
+        server.on_client_connect(mark_page)
         self._theatre = Theatre(server, self._device)
         tabs = server.gui.add_tab_group()
         with tabs.add_tab("Live", viser.Icon.ROBOT):
@@ -131,6 +138,8 @@ class Console:
             self._sessions = SessionsPanel(server.gui, folder, task_names(), self._may)
         with tabs.add_tab("Replay", viser.Icon.PLAYER_PLAY):
             self._replay = ReplayPanel(server, folder, self._theatre, self._may, self._may_switch)
+        with tabs.add_tab("Preferences", viser.Icon.SCALE):
+            self._preferences = PreferencesPanel(server.gui, folder, self._questions, self._may)
 
     def _may(self, client: int) -> bool:
         return self.front.desk.seating.in_charge == client
@@ -204,7 +213,7 @@ def _stop_quietly(server: viser.ViserServer) -> None:
         server.stop()
 
 
-def _mark_page(client: viser.ClientHandle) -> None:
+def mark_page(client: viser.ClientHandle) -> None:
     """Let the page's own script know which of viser's clients it is."""
     client.gui.add_html(f'<span data-rrl-client="{client.client_id}"></span>')
 

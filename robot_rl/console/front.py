@@ -15,7 +15,7 @@ from robot_rl.hardware.keyboard.table import USE_OF
 NOTHING, WAITS, YOU, POLICY, PAUSED, HELD = "nothing", "waits", "you", "policy", "paused", "held"
 """What the arm does: there is none; it waits for somebody to begin, follows the one in charge, follows the policy;
 stands until somebody goes on, or comes back."""
-TAKE, ASK, RELEASE, DECLINE, HAND_OVER = "take", "ask", "release", "decline", "hand over"
+TAKE, ASK, RELEASE, DECLINE, HAND_OVER, SAY = "take", "ask", "release", "decline", "hand over", "say"
 
 _TABLE_OF_BROWSER = {" ": "space", "arrowup": "up", "arrowdown": "down", "arrowleft": "left", "arrowright": "right"}
 _TABLE_OF_BROWSER |= {"pageup": "page up", "pagedown": "page down"}
@@ -38,14 +38,22 @@ class Front:
     Args:
         teleop: the device of the one in charge.
         now_s: a clock that does not run backwards.
+        say: told what the one in charge answers to a question: its id, the answer, his name; must not block.
 
     Attributes:
         desk: call `seated` after changing who is in charge there.
+        notice: stands on all bars while nothing more urgent does.
     """
 
-    def __init__(self, teleop: BrowserTeleop, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        teleop: BrowserTeleop,
+        now_s: Callable[[], float] = time.monotonic,
+        say: Callable[[str, str, str], None] = lambda question, saying, by: None,
+    ) -> None:
         self.desk = Desk(now_s)
-        self._teleop = teleop
+        self.notice = ""
+        self._teleop, self._say = teleop, say
         self._lock = threading.RLock()
         self._arm, self._prompt = NOTHING, ""
         self._taken = False
@@ -93,6 +101,8 @@ class Front:
             acts[what](client)
         elif what == HAND_OVER and to.isdecimal():
             desk.hand_over(client, int(to))
+        elif what == SAY:
+            self._answer(client, to)
         self.seated()
 
     def gone(self, client: int) -> None:
@@ -109,12 +119,18 @@ class Front:
             seating = self.desk.seating
             return {guest.client: self._bar(guest, seating) for guest in seating.guests}
 
+    def _answer(self, client: int, said: str) -> None:
+        seating = self.desk.seating
+        question, _, saying = said.partition(":")
+        if seating.holder is not None and seating.in_charge == client:
+            self._say(question, saying, seating.holder.name)
+
     def _bar(self, guest: Guest, seating: Seating) -> Bar:
         you = seating.in_charge == guest.client
         arm = HELD if seating.away and self._taken else self._arm
         tone = "calm" if arm == YOU and not you else _TONES[arm]
         state, offers = _state(arm, you, seating), _offers(guest, seating)
-        return Bar(guest.name, you, _who(guest, seating), state, tone, self._prompt, offers)
+        return Bar(guest.name, you, _who(guest, seating), state, tone, self._prompt or self.notice, offers)
 
 
 def _who(guest: Guest, seating: Seating) -> str:

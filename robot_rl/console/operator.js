@@ -6,6 +6,8 @@
   const BEAT_MS = 50; // of whoever is in charge; the arm is held when a few are missing while hands hold something
   const IDLE_MS = 1000;
   const RETRY_MS = 500;
+  const ANSWER_MS = 3000;
+  const NARROW_PX = 360; // beside the panel; with less room a question stands in it
   const ELSEWHERE = 4001; // another page has come with our key: this one was copied
   const NAME = "robot_rl.name";
   const KEY = "robot_rl.tab";
@@ -80,6 +82,7 @@
 
   setInterval(() => {
     hello();
+    fitQuestion();
     if (performance.now() - beatAt >= (inCharge() ? BEAT_MS : IDLE_MS) - 5) hands();
   }, BEAT_MS);
 
@@ -120,6 +123,7 @@
   const onKeyDown = (event) => {
     if (!inCharge() || isTyping()) return;
     if (event.metaKey || event.altKey) return letGo(); // these hide the going up of others
+    if (!event.ctrlKey && answerByKey(event)) return;
     const key = (event.ctrlKey ? "ctrl-" : "") + event.key.toLowerCase();
     if (!(key in keys)) {
       if (event.ctrlKey && event.key.toLowerCase() === "k") swallow(event); // the page's command palette
@@ -149,6 +153,46 @@
   window.addEventListener("focusin", () => isTyping() && letGo());
   document.addEventListener("visibilitychange", () => document.hidden && letGo());
 
+  // --- a question, which lies over the view while its tab is open ---
+
+  const question = () => {
+    const found = document.querySelector("[data-rrl-question]");
+    return found && found.getClientRects().length > 0 ? found : null;
+  };
+
+  const answer = (button) => {
+    const asked = button.closest("[data-rrl-question]");
+    if (!asked || !inCharge() || "rrlSaid" in asked.dataset) return;
+    asked.dataset.rrlSaid = "";
+    setTimeout(() => delete asked.dataset.rrlSaid, ANSWER_MS); // if it is there still, nobody has heard
+    say({ kind: "act", what: `say:${asked.dataset.rrlQuestion}:${button.dataset.rrlSay}` });
+  };
+
+  const answerByKey = (event) => {
+    const asked = question();
+    const key = CSS.escape(event.key.toLowerCase());
+    const button = asked && asked.querySelector(`[data-rrl-key="${key}"]`);
+    if (!button) return false;
+    swallow(event);
+    if (!event.repeat) answer(button);
+    return true;
+  };
+
+  const fitQuestion = () => {
+    const asked = question();
+    if (!asked) return;
+    const left = asked.parentElement.getBoundingClientRect().left;
+    document.body.style.setProperty("--rrl-panel", innerWidth - left + "px");
+    asked.classList.toggle("narrow", left < NARROW_PX);
+    const may = inCharge() ? "yes" : "no";
+    if (asked.dataset.rrlMay !== may) asked.dataset.rrlMay = may;
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element && event.target.closest("[data-rrl-say]");
+    if (button) answer(button);
+  });
+
   // --- what is shown ---
 
   const style = `
@@ -170,7 +214,10 @@
     #rrl .pad { display: none; background: none; border: 0; justify-content: start; }
     #rrl .pad.open { display: grid; grid-template-columns: repeat(5, minmax(52px, 84px)); gap: 6px; }
     #rrl .pad button { min-height: 48px; padding: 4px; opacity: 0.9; }
-    #rrl .pad button.down { background: #34c759; }`;
+    #rrl .pad button.down { background: #34c759; }
+    #root .rrlq { position: fixed; inset: 0 var(--rrl-panel, 368px) var(--rrl-bar, 44px) 0; height: auto;
+      overflow: auto; }
+    #root .rrlq.narrow { position: static; }`;
   const parts = {};
   let padOpen = matchMedia("(pointer: coarse)").matches;
 

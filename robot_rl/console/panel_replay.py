@@ -76,9 +76,7 @@ class ReplayPanel:
 
     def look_around(self) -> None:
         """Find runs and demonstrations; for about one call a second."""
-        demos = {f"demonstrations of {p.name}": p for p in sorted((self._folder / DEMOS).glob("*")) if p.is_dir()}
-        runs = {f"{run.task} {run.path.name}": run.path for run in list_runs(self._folder)}
-        self._sources = {**dict(reversed(runs.items())), **demos}
+        self._sources = sources(self._folder)
         for chooser in (self._first, self._second):
             offer(chooser.source, (NOTHING, *self._sources))
 
@@ -176,6 +174,13 @@ class ReplayPanel:
                 event.client.add_notification("That did not work", str(e), color="red")
 
         return press
+
+
+def sources(folder: Path) -> dict[str, Path]:
+    """Where there are episodes below a folder of runs, by what people call it: the newest run first."""
+    demos = {f"demonstrations of {p.name}": p for p in sorted((folder / DEMOS).glob("*")) if p.is_dir()}
+    runs = {f"{run.task} {run.path.name}": run.path for run in list_runs(folder)}
+    return {**dict(reversed(runs.items())), **demos}
 
 
 def facts(recording: Recording) -> str:

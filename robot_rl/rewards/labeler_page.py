@@ -1,163 +1,183 @@
-"""A person compares, on a small page of this machine: two clips side by side, answered by a key or a click.
+"""A person compares on a page of this machine: one of its own, or the console's.
 
-The page is served on this machine alone and only to who has its address, which holds a secret. From another machine:
-``ssh -L PORT:localhost:PORT``.
+Both ask the same small server. Its own page is served on this machine alone and only to who has its address, which
+holds a secret. From another machine: ``ssh -L PORT:localhost:PORT``. The console comes through a socket in a folder of
+this user, where no secret is needed.
+
+Below either address, ``GET question`` answers with what is asked as JSON (``id``, ``goal``, ``answered``, ``of``,
+``html``; an empty id between two questions), or with status 204 if ``?seen=`` names the id that is asked still.
+``POST answer`` takes JSON: ``id``, ``say``, and ``by`` for who answers; status 204 if it counts, 409 if that question
+has gone by.
 """
 
 from __future__ import annotations
 
-import html
 import json
-import queue
 import secrets
+import socket
+import socketserver
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-from robot_rl.core.errors import ConfigError
-from robot_rl.core.types import Image
-from robot_rl.rewards.labelers import Enough, Shown, data_uri
-from robot_rl.rewards.preferences import EQUAL, FIRST, SECOND, Answer
+from robot_rl.core.errors import ConfigError, StorageError
+from robot_rl.rewards.labeler_person import SAYINGS, PersonLabeler
+from robot_rl.rewards.labeler_view import question_html
 
-CHOICES = {"1": Answer(FIRST, 0.0), "2": Answer(SECOND, 1.0), "0": Answer(EQUAL, 0.5)}
-STOP = "q"
+MAX_BYTES = 1000
+MAX_BY = 40
 
-_PAGE = """<!doctype html><meta charset="utf-8"><title>Which is nearer to the goal?</title>
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Which is nearer to the goal?</title>
 <meta name="viewport" content="width=device-width,initial-scale=1">
-<style>body{{font:16px system-ui,sans-serif;margin:1rem auto;max-width:1400px;color:#1b2330}}
-main{{display:grid;grid-template-columns:1fr 1fr;gap:1rem}}figure{{margin:0;border:2px solid #d5dae2;padding:.5rem}}
-img{{width:100%;image-rendering:auto;display:block;margin-bottom:.3rem}}
-button{{font:inherit;padding:.6rem 1rem;margin:.3rem}}
-</style><h1>Which is nearer to the goal?</h1><p>{goal}</p>
-<main><figure>{first}<button data-key="1">1 this one</button></figure>
-<figure>{second}<button data-key="2">2 this one</button></figure></main>
-<button data-key="0">0 neither, or cannot tell</button><button data-key="q">q stop for now</button><p id="said"></p>
+<style>html,body,main{height:100%;margin:0;background:#1a1d23;color:#e6e8ec;font:16px system-ui,sans-serif}
+main>p{margin:0;padding:1rem}</style><main><p>The first pair is being prepared.</p></main>
 <script>
-const said = document.getElementById("said"); let sent = false;
-async function answer(key) {{
-  if (sent || !["0", "1", "2", "q"].includes(key)) return;
-  sent = true; said.textContent = "sent";
-  await fetch("answer", {{method: "POST", body: JSON.stringify({{number: {number}, key}})}});
-  if (key === "q") {{ said.textContent = "stopped; what was answered is kept"; return; }}
-  for (;;) {{
-    const state = await fetch("number").then(r => r.text()).catch(() => "gone");
-    if (state === "gone") {{ said.textContent = "labelling has ended"; return; }}
-    if (state !== "{number}") {{ location.reload(); return; }}
-    await new Promise(done => setTimeout(done, 150));
-  }}
-}}
-addEventListener("keydown", e => {{ if (!e.repeat) answer(e.key); }});
-document.querySelectorAll("button").forEach(b => b.addEventListener("click", () => answer(b.dataset.key)));
-</script>"""
+const main = document.querySelector("main"); let seen = "";
+const asked = () => document.querySelector("[data-rrl-question]");
+const tell = (textContent) => main.replaceChildren(Object.assign(document.createElement("p"), {textContent}));
+async function say(button) {
+  const question = asked();
+  if ("rrlSaid" in question.dataset) return;
+  question.dataset.rrlSaid = "";
+  const body = JSON.stringify({id: question.dataset.rrlQuestion, say: button.dataset.rrlSay});
+  await fetch("answer", {method: "POST", body}).catch(() => {});
+}
+async function look() {
+  try {
+    const reply = await fetch("question?seen=" + encodeURIComponent(seen));
+    if (reply.status === 200) {
+      const question = await reply.json();
+      if (question.id) { seen = question.id; main.innerHTML = question.html; }
+    }
+  } catch { tell("Labelling has ended. What was answered is kept."); return; }
+  setTimeout(look, 150);
+}
+addEventListener("keydown", (e) => {
+  const button = e.repeat || e.ctrlKey || e.altKey || e.metaKey || !asked() ? null
+    : asked().querySelector(`[data-rrl-key="${CSS.escape(e.key.toLowerCase())}"]`);
+  if (button) say(button);
+});
+addEventListener("click", (e) => { const b = e.target.closest("[data-rrl-say]"); if (b) say(b); });
+look();
+</script></html>"""
 
 
-class PageLabeler:
-    """Shows one pair at a time and waits for a person.
+class PageLabeler(PersonLabeler):
+    """Shows one pair at a time and waits for a person, for as long as it takes.
 
     Args:
-        port: of the page on this machine; 0 takes any that is free.
-        by: who answers.
+        port: of its own page on this machine; 0 takes any that is free.
+        by: who answers there.
+        path: of the socket where the console finds it, in a folder that is closed to others; None for none.
 
     Raises:
         ConfigError: the port is taken.
+        StorageError: the socket cannot be made.
 
     Attributes:
         url: of the page, with its secret.
     """
 
-    both_orders = False
-    parallel = 1
-
-    def __init__(self, port: int = 0, by: str = "person") -> None:
-        self._by = by
-        self._shown: Shown | None = None
-        self._number = 0
-        self._answers: queue.Queue[tuple[int, str]] = queue.Queue()
-        self._secret = secrets.token_urlsafe(16)
+    def __init__(self, port: int = 0, by: str = "person", path: Path | None = None) -> None:
+        super().__init__(by)
+        self._view: Mapping[str, Any] = {"id": ""}
+        secret = secrets.token_urlsafe(16)
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+            servers: list[HTTPServer] = [ThreadingHTTPServer(("127.0.0.1", port), _handler(self, f"/{secret}/"))]
         except OSError as e:
             raise ConfigError(f"the page for labelling cannot use port {port} ({e.strerror}): choose another") from e
-        self._server.daemon_threads = True
-        self.url = f"http://localhost:{self._server.server_address[1]}/{self._secret}/"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="label-page", daemon=True)
-        self._thread.start()
-
-    @property
-    def name(self) -> str:
-        """Who answers."""
-        return f"person:{self._by}"
-
-    def ask(self, shown: Shown) -> Answer:
-        """Show a pair and wait; which clip stands on the left is chosen by chance, so that a habit cancels out.
-
-        Raises:
-            Enough: the person wants to stop.
-        """
-        turned = bool(int(shown.pair.id, 16) & 1)
-        self._number += 1
-        self._shown = shown.swapped() if turned else shown
-        while True:
-            number, key = self._answers.get()
-            if number != self._number:
-                continue
-            if key == STOP:
-                raise Enough("whoever answers wants to stop; run again to go on")
-            answer = CHOICES[key]
-            if turned and answer.p_second in (0.0, 1.0):
-                return CHOICES["1"] if answer.outcome == SECOND else CHOICES["2"]
-            return answer
+        self.url = f"http://localhost:{servers[0].server_address[1]}/{secret}/"
+        if path is not None:
+            try:
+                servers.append(_SocketServer(path, self))
+            except OSError as e:
+                servers[0].server_close()
+                raise StorageError(f"cannot make the socket {path} for the console: {e.strerror or e}") from e
+        self._path = path
+        self._served = [(server, _served(server)) for server in servers]
 
     def close(self) -> None:
         """Take the page down. May be called twice."""
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
+        super().close()
+        for server, thread in self._served:
+            if thread.is_alive():
+                server.shutdown()
+                thread.join()
+            server.server_close()
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
-    def _get(self, path: str) -> tuple[int, str, str]:
-        """Status, type and text of an address."""
-        if path == f"/{self._secret}/number":
-            return 200, "text/plain", str(self._number)
-        if path != f"/{self._secret}/":
-            return 404, "text/plain", "the address of this page holds a secret: copy all of it"
-        shown = self._shown
-        if shown is None:
-            return 200, "text/html", '<meta http-equiv="refresh" content="1">The first pair is being prepared.'
-        page = _PAGE.format(
-            goal=html.escape(shown.goal), first=_row(shown.first), second=_row(shown.second), number=self._number
-        )
-        return 200, "text/html", page
+    def _question(self) -> Mapping[str, Any]:
+        """What is asked now, for a page; the pictures of a question are packed once."""
+        asked = self.asked
+        if asked is None:
+            return {"id": ""}
+        view = self._view
+        if view["id"] != asked.id:
+            shown = asked.shown
+            facts = {"id": asked.id, "goal": shown.goal, "answered": shown.answered, "of": shown.of}
+            self._view = view = {**facts, "html": question_html(asked)}
+        return view
 
-    def _post(self, path: str, body: bytes) -> int:
+    def _answer(self, body: bytes) -> int:
         """Take an answer; the status."""
-        if path != f"/{self._secret}/answer":
-            return 404
         try:
             data = json.loads(body)
-            number, key = int(data["number"]), str(data["key"])
-        except (ValueError, TypeError, KeyError):
+            question, saying, by = str(data["id"]), str(data["say"]), str(data.get("by", ""))
+        except (ValueError, TypeError, KeyError, AttributeError):
             return 400
-        if key not in (*CHOICES, STOP):
+        if saying not in SAYINGS:
             return 400
-        self._answers.put((number, key))
-        return 204
+        who = " ".join("".join(c if c.isprintable() else " " for c in by).split())[:MAX_BY]
+        return 204 if self.say(question, saying, who) else 409
 
 
-def _row(clip: tuple[Image, ...]) -> str:
-    return "".join(f'<img alt="" src="{data_uri(image)}">' for image in clip)
+class _SocketServer(socketserver.ThreadingMixIn, HTTPServer):
+    """The same on a socket in a folder."""
+
+    address_family = socket.AF_UNIX
+    daemon_threads = True
+
+    def __init__(self, path: Path, page: PageLabeler) -> None:
+        path.unlink(missing_ok=True)
+        super().__init__(str(path), _handler(page, "/"))  # type: ignore[arg-type]
+
+    def server_bind(self) -> None:
+        """Without the name of a host, which a path has not."""
+        socketserver.TCPServer.server_bind(self)
 
 
-def _handler(page: PageLabeler) -> type[BaseHTTPRequestHandler]:
+def _served(server: HTTPServer) -> threading.Thread:
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="label-page", daemon=True)
+    thread.start()
+    return thread
+
+
+def _handler(page: PageLabeler, base: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, kind, text = page._get(self.path)
-            self._reply(status, kind, text.encode())
+            url = urlsplit(self.path)
+            if url.path == base:
+                self._reply(200, "text/html", _PAGE.encode())
+            elif url.path == f"{base}question":
+                question = page._question()
+                seen = parse_qs(url.query).get("seen", [""])[0]
+                if seen == question["id"]:
+                    self._reply(204, "text/plain", b"")
+                else:
+                    self._reply(200, "application/json", json.dumps(question).encode())
+            else:
+                self._reply(404, "text/plain", b"the address of this page holds a secret: copy all of it")
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
-            body = self.rfile.read(int(length)) if length.isdecimal() and int(length) <= 1000 else b""
-            self._reply(page._post(self.path, body), "text/plain", b"")
+            body = self.rfile.read(int(length)) if length.isdecimal() and int(length) <= MAX_BYTES else b""
+            self._reply(page._answer(body) if self.path == f"{base}answer" else 404, "text/plain", b"")
 
         def _reply(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
@@ -166,7 +186,8 @@ def _handler(page: PageLabeler) -> type[BaseHTTPRequestHandler]:
             self.send_header("Cache-Control", "no-store")
             self.send_header("Referrer-Policy", "no-referrer")
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(BrokenPipeError, ConnectionResetError):  # whoever asked has left
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing: the terminal shows the progress."""

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from robot_rl.core.errors import DeviceError
-from robot_rl.rewards.labelers import Enough, Labeler, Shown, soft_answer
+from robot_rl.rewards.labelers import Back, Enough, Labeler, Shown, soft_answer
 from robot_rl.rewards.preferences import (
     EQUAL,
     FAILURES,
@@ -21,6 +22,7 @@ from robot_rl.rewards.preferences import (
     INCONSISTENT,
     PREFERENCES,
     RETRIED,
+    WITHDRAWN,
     Answer,
     Labelled,
     Pair,
@@ -77,6 +79,11 @@ class Tally:
         self.first_twice += answer.outcome == INCONSISTENT and answer.why.startswith(FIRST_TWICE)
         self.seconds.append(answer.seconds)
 
+    def take_back(self, answer: Answer) -> None:
+        """Forget the answer that was counted last; what it has cost stays."""
+        self.outcomes[answer.outcome] -= 1
+        self.seconds.pop()
+
     @property
     def done(self) -> int:
         """Pairs that were asked."""
@@ -98,9 +105,11 @@ def label_pairs(
 ) -> Tally:
     """Ask about pairs and keep every answer at once; pairs that are settled already are passed over.
 
+    An answer that is taken back counts no more from then on, and its pair is asked again at once.
+
     Args:
         pairs: to ask about.
-        labeler: who is asked; stays open.
+        labeler: who is asked; stays open unless labelling is broken off, so that nobody waits for an answer.
         store: keeps the answers.
         show: what the labeler gets to see of a pair; called in the calling thread.
         rules: when to stop.
@@ -115,12 +124,17 @@ def label_pairs(
     """
     limits = rules or Rules()
     settled = store.settled()
-    todo = iter([pair for pair in pairs if pair.id not in settled])
+    new = [pair for pair in pairs if pair.id not in settled]
+    todo, answered = iter(new), list[Labelled]()
     tally, silent = Tally(gold=gold_score(store.labelled)), 0
+
+    def show_next(pair: Pair) -> Shown:
+        return replace(show(pair), answered=tally.done, of=len(new))
+
     with ThreadPoolExecutor(max_workers=labeler.parallel) as pool:
         running: dict[Future[Answer], Pair] = {}
         try:
-            while _fill(running, todo, labeler, show, pool, stop=bool(tally.stopped)):
+            while _fill(running, todo, labeler, show_next, pool, stop=bool(tally.stopped)):
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     pair = running.pop(future)
@@ -129,8 +143,12 @@ def label_pairs(
                     except Enough as e:
                         tally.stopped = tally.stopped or str(e)
                         continue
+                    except Back:
+                        todo = chain([*_withdraw(answered, store, tally, labeler.name), pair], todo)
+                        continue
                     labelled = Labelled(pair, answer, labeler.name, time.time())
                     store.append(labelled)
+                    answered.append(labelled)
                     tally.add(answer)
                     silent = silent + 1 if answer.outcome in RETRIED else 0
                     tally.gold = gold_score(store.labelled) if pair.gold else tally.gold
@@ -139,8 +157,19 @@ def label_pairs(
         except (DeviceError, KeyboardInterrupt):
             for future in running:
                 future.cancel()
+            labeler.close()
             raise
     return tally
+
+
+def _withdraw(answered: list[Labelled], store: PreferenceStore, tally: Tally, by: str) -> list[Pair]:
+    """Take back the last answer of this session, if there is one; the pair that is to be asked again."""
+    if not answered:
+        return []
+    last = answered.pop()
+    store.append(Labelled(last.pair, Answer(WITHDRAWN), by, time.time()))
+    tally.take_back(last.answer)
+    return [last.pair]
 
 
 def _fill(

@@ -48,12 +48,16 @@ class Shown:
         first: pictures of the clip that comes first, oldest first, ``uint8[H, W, 3]``, RGB.
         second: pictures of the other.
         pair: which clips they are, in this order.
+        answered: pairs of this session that were answered before.
+        of: pairs of this session.
     """
 
     goal: str
     first: tuple[Image, ...]
     second: tuple[Image, ...]
     pair: Pair
+    answered: int = 0
+    of: int = 0
 
     def swapped(self) -> Shown:
         """The same in the other order."""
@@ -85,6 +89,7 @@ class Labeler(Protocol):
 
         Raises:
             Enough: nothing more will be answered.
+            Back: the pair before this one is to be asked again; only from who is asked one pair at a time.
             DeviceError: it cannot be reached or does not let us in, now and until somebody sees to it.
         """
         ...
@@ -96,6 +101,10 @@ class Labeler(Protocol):
 
 class Enough(Exception):
     """Labelling ends here on purpose: the budget is spent, or the person who answers wants to stop."""
+
+
+class Back(Exception):
+    """Whoever answers takes back the answer before this question."""
 
 
 class Budget:

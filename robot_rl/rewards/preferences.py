@@ -24,9 +24,11 @@ ANSWERS_FILE, QUESTION_FILE = "answers.jsonl", "question.json"
 FORMAT = 1
 FIRST, SECOND, EQUAL = "first", "second", "equal"
 INCONSISTENT, REFUSED, NONSENSE, TIMEOUT, ERROR = "inconsistent", "refused", "nonsense", "timeout", "error"
+WITHDRAWN = "withdrawn"
+"""The answer before it is taken back; the pair is asked again."""
 PREFERENCES = (FIRST, SECOND)
 FAILURES = (INCONSISTENT, REFUSED, NONSENSE, TIMEOUT, ERROR)
-OUTCOMES = (*PREFERENCES, EQUAL, *FAILURES)
+OUTCOMES = (*PREFERENCES, EQUAL, *FAILURES, WITHDRAWN)
 RETRIED = (TIMEOUT, ERROR)
 """Outcomes that say nothing of the pair: it is asked again when labelling goes on."""
 MAX_WHY = 500
@@ -200,7 +202,7 @@ class PreferenceStore:
 
     def settled(self) -> set[str]:
         """Ids of the pairs that need not be asked again."""
-        return {x.pair.id for x in self.labelled if x.answer.outcome not in RETRIED}
+        return {x.pair.id for x in _newest(self.labelled) if x.answer.outcome != WITHDRAWN}
 
     def usable(self, *, equal: bool = False) -> list[Labelled]:
         """The newest preference of each pair that is no gold pair, to learn from.
@@ -209,8 +211,7 @@ class PreferenceStore:
             equal: also those that prefer neither clip.
         """
         wanted = (*PREFERENCES, EQUAL) if equal else PREFERENCES
-        newest = {x.pair.id: x for x in self.labelled if x.answer.outcome not in RETRIED and not x.pair.gold}
-        return [x for x in newest.values() if x.answer.outcome in wanted]
+        return [x for x in _newest(self.labelled) if x.answer.outcome in wanted and not x.pair.gold]
 
 
 def append_line(path: Path, line: str) -> None:
@@ -287,5 +288,10 @@ def _labelled(data: dict[str, Any]) -> Labelled:
 
 def gold_score(labelled: Sequence[Labelled]) -> tuple[int, int]:
     """(right, answered) of the gold pairs, the newest answer of each."""
-    newest = {x.pair.id: x.right for x in labelled if x.right is not None}
-    return sum(bool(v) for v in newest.values()), len(newest)
+    right = [x.right for x in _newest(labelled) if x.right is not None]
+    return sum(right), len(right)
+
+
+def _newest(labelled: Sequence[Labelled]) -> list[Labelled]:
+    """The newest line of each pair that says something of it."""
+    return list({x.pair.id: x for x in labelled if x.answer.outcome not in RETRIED}.values())

@@ -7,7 +7,7 @@ import pytest
 from robot_rl.console.browser import BrowserTeleop
 from robot_rl.console.desk import FREE_AFTER_S
 from robot_rl.console.door_messages import Act, Bar, Hands, Hello
-from robot_rl.console.front import ASK, DECLINE, HAND_OVER, HELD, PAUSED, RELEASE, TAKE, YOU, Front
+from robot_rl.console.front import ASK, DECLINE, HAND_OVER, HELD, PAUSED, RELEASE, SAY, TAKE, YOU, Front
 from robot_rl.hardware.keyboard.table import TABLE, USE_OF
 from tests.console.clock import Clock
 
@@ -20,7 +20,8 @@ class House:
     def __init__(self) -> None:
         self.clock = Clock()
         self.teleop = BrowserTeleop(now_s=self.clock)
-        self.front = Front(self.teleop, self.clock)
+        self.said: list[tuple[str, str, str]] = []
+        self.front = Front(self.teleop, self.clock, lambda *said: self.said.append(said))
         self.come(ANN, "ann")
         self.come(BOB, "bob")
 
@@ -97,6 +98,26 @@ def test_what_the_arm_does(house: House) -> None:
     assert (house.bar(BOB).state, house.bar(BOB).tone, house.bar(BOB).prompt) == ("paused", "pause", "")
     house.front.show(HELD)
     assert house.bar(BOB).tone == "held"
+
+
+def test_only_the_one_in_charge_answers_a_question(house: House) -> None:
+    house.act(ANN, f"{SAY}:ab-1:left")
+    house.act(ANN, TAKE)
+    house.act(BOB, f"{SAY}:ab-1:left")
+    assert not house.said
+    house.act(ANN, f"{SAY}:ab-1:right")
+    assert house.said == [("ab-1", "right", "ann")]
+    assert house.act(ANN, SAY).you
+    house.front.gone(ANN)
+    house.front.act(ANN, Act(f"{SAY}:ab-2:left"))
+    assert [said[0] for said in house.said] == ["ab-1", ""]
+
+
+def test_a_notice_stands_back_for_what_is_more_urgent(house: House) -> None:
+    house.front.notice = "two clips wait"
+    assert house.bar(BOB).prompt == "two clips wait"
+    house.front.show(YOU, "put the peg upright")
+    assert house.bar(BOB).prompt == "put the peg upright"
 
 
 def test_who_vanishes_with_a_key_down_is_waited_for(house: House) -> None:

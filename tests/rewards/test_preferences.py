@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +15,8 @@ from robot_rl.core.errors import ConfigError, DataError, DeviceError
 from robot_rl.rewards.labeler_cache import AnswerCache
 from robot_rl.rewards.labeler_http import Endpoint, HttpLabeler
 from robot_rl.rewards.labeler_oracle import OracleLabeler
-from robot_rl.rewards.labeler_page import PageLabeler
 from robot_rl.rewards.labeler_session import Rules, combine, label_pairs
-from robot_rl.rewards.labelers import Budget, Labeler, soft_answer
+from robot_rl.rewards.labelers import Budget, soft_answer
 from robot_rl.rewards.preference_pairs import choose_pairs, disagreement, gold_pair, k_center, sample_clips
 from robot_rl.rewards.preferences import (
     ANSWERS_FILE,
@@ -188,40 +184,6 @@ def test_a_spent_budget_ends_labelling_with_what_is_whole(tmp_path: Path) -> Non
         assert "budget of 9 calls" in tally.stopped
         assert len(server.requests) == 9
     assert tally.done == len(store.usable()) <= 4
-
-
-def test_a_person_answers_on_a_page(tmp_path: Path) -> None:
-    page = PageLabeler(by="ann")
-    assert isinstance(page, Labeler)
-    store = PreferenceStore(tmp_path, QUESTION)
-    worker = threading.Thread(target=label_pairs, args=(PAIRS[:4], page, store, show))
-    worker.start()
-    with pytest.raises(urllib.error.HTTPError):
-        urllib.request.urlopen(page.url.rsplit("/", 2)[0] + "/")
-    for number, key in ((1, "1"), (2, "2"), (3, "0")):
-        while urllib.request.urlopen(page.url + "number").read().decode() != str(number):
-            pass
-        text = urllib.request.urlopen(page.url).read().decode()
-        assert text.count("data:image/png;base64,") == 2
-        assert "make it bright" in text
-        _post(page.url, number - 1, "2")  # of a pair that has gone by: does not count
-        _post(page.url, number, key)
-    with pytest.raises(urllib.error.HTTPError):
-        _post(page.url, 4, "x")
-    while len(store.labelled) < 3:
-        pass
-    _post(page.url, 4, "q")
-    worker.join(10)
-    page.close()
-    page.close()
-    turned = [bool(int(pair.id, 16) & 1) for pair in PAIRS[:2]]
-    expected = ["second" if turned[0] else "first", "first" if turned[1] else "second", "equal"]
-    assert [x.answer.outcome for x in store.labelled] == expected
-    assert {x.by for x in store.labelled} == {"person:ann"}
-
-
-def _post(url: str, number: int, key: str) -> None:
-    urllib.request.urlopen(url + "answer", json.dumps({"number": number, "key": key}).encode())
 
 
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 5), st.integers(1, 12))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from robot_rl.core.errors import ConfigError, StorageError
 
 SUFFIX = ".sock"
+QUESTIONS = ".ask"
 # What the kernel takes as the name of a socket.
 _LONGEST = 107
 
@@ -38,7 +40,33 @@ def socket_of(run_id: str, actor: str) -> Path:
     Raises:
         StorageError: as `meeting_folder`, or its name is too long for a socket.
     """
-    path = meeting_folder() / f"{run_id}+{actor}{SUFFIX}"
+    return _short(meeting_folder() / f"{run_id}+{actor}{SUFFIX}")
+
+
+def socket_of_questions() -> Path:
+    """Socket of this process, where it asks whoever is in charge at the console.
+
+    Raises:
+        StorageError: as `socket_of`.
+    """
+    return _short(meeting_folder() / f"{os.getpid()}{QUESTIONS}")
+
+
+def sockets_of_questions() -> list[Path]:
+    """Those of every process of this user that may ask, the oldest first; whoever was killed has left his.
+
+    Raises:
+        StorageError: as `meeting_folder`.
+    """
+    facts = []
+    for path in meeting_folder().glob(f"*{QUESTIONS}"):
+        with suppress(OSError):  # it ends just now
+            facts.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(facts)]
+
+
+def _short(path: Path) -> Path:
+    """The same path, if a socket can have it."""
     if len(os.fsencode(path)) > _LONGEST:
         raise StorageError(f"{path} is too long for a socket: set XDG_RUNTIME_DIR to a shorter folder")
     return path
