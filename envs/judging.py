@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.protocols import Cell, Detector, RewardModel, Verdict
 from robot_rl.core.types import ArmState, Frame, GripperState
+from robot_rl.envs.judge import PROGRESS
 from robot_rl.envs.tasks.base import Snapshot, Task
 
-PROGRESS, P_SUCCESS, TRUTH = "progress", "p_success", "truth"
+P_SUCCESS, TRUTH = "p_success", "truth"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Judging:
         for what, model in (("detector", detector), ("progress model", progress)):
             if model is not None:
                 _check_cameras(what, model.cameras, cell.cameras)
+
+    @property
+    def detected(self) -> bool:
+        """Whether a detector decides, rather than the rules of the task."""
+        return self._detector is not None
 
     def begin(self, now: Snapshot, frames: Mapping[str, Frame]) -> Judgement:
         """An episode begins: what came before is forgotten, and its first tick watched.

@@ -92,7 +92,7 @@ def make_env(
     run_options, task_options = split_options(options)
     check_options("the environment", EnvOptions, run_options)
     env_options = EnvOptions(**run_options)
-    cameras = _with_those_of(cameras, detector, progress)
+    cameras = cameras_of(cameras, detector, progress)
     built, imperfect = make_task(task, **task_options), read_imperfections(imperfections)
     random, parts = read_randomisation(randomise), check_crops(crops or {}, CAMERAS)
     if str(cell) != IN_PROCESS:
@@ -104,7 +104,7 @@ def make_env(
     return CellEnv(imperfect_cell(made, imperfect), built, env_options, view, detector=detector, progress=progress)
 
 
-def _with_those_of(cameras: tuple[str, ...], *models: Detector | RewardModel | None) -> tuple[str, ...]:
+def cameras_of(cameras: tuple[str, ...], *models: Detector | RewardModel | None) -> tuple[str, ...]:
     """Cameras, and those that models look through, each once."""
     wanted = [*cameras, *(camera for model in models if model is not None for camera in model.cameras)]
     return tuple(dict.fromkeys(wanted))

@@ -41,16 +41,18 @@ class Preparation:
         cell: its devices.
         task: whose episodes begin.
         options: who resets, how exactly and how often it is tried.
+        overlook: what the simulator knows of where the objects lie is no reason to put them back; only `give_up` is.
 
     Attributes:
         put_back: how often an object had to be put back by somebody, a person or the program in his place.
     """
 
-    def __init__(self, cell: Cell, task: Task, options: EnvOptions) -> None:
+    def __init__(self, cell: Cell, task: Task, options: EnvOptions, *, overlook: bool = False) -> None:
         self.put_back = 0
         self._cell, self._task, self._options = cell, task, options
         self._loose = tuple(o.name for o in task.objects if o.mount == "free")
-        self._seen = not cell.unseen.intersection(self._loose)
+        # A tracker beside a person who resets is a device that a real cell has; the simulator's own knowledge is not.
+        self._seen = not cell.unseen.intersection(self._loose) and (cell.placed_by_person or not overlook)
         self._start: Start | None = None
         self._asking, self._stuck = False, ""
         self._seen_since_s: float | None = None
@@ -132,8 +134,8 @@ class Preparation:
 
     def _tidy(self, by: str) -> None:
         """What lies wrong is for a person, except in simulation where nobody is meant to be needed."""
-        if not self._seen:
-            self._asking = by == PERSON or (self._given_up and self._cell.placed_by_person)
+        if not self._seen and (by == PERSON or self._cell.placed_by_person):
+            self._asking = by == PERSON or self._given_up
         elif self._given_up or self._wrong():
             self._asking = by == PERSON or self._cell.placed_by_person
             if not self._asking:

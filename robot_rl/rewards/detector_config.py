@@ -19,6 +19,7 @@ class DetectorConfig:
     Attributes:
         model: folder of the model, see ``robot-rl reward train``; None for the task's rules. On another machine it must
             lie at the same path.
+        pair: folder of the model that judges the other task of ``--pair``, which needs one where this task has one.
         unevaluated: let it reward a real robot although nobody has evaluated it on episodes that it had not seen.
         veto_s: how long the arm holds after a success that it sees, where an operator attends, in case he marks
             ``failure``; seconds.
@@ -26,6 +27,7 @@ class DetectorConfig:
     """
 
     model: Path | None = None
+    pair: Path | None = None
     unevaluated: bool = False
     veto_s: Annotated[float, Range(0.0, 30.0)] = 1.0
     keep_frames: bool = True

@@ -18,7 +18,7 @@ from robot_rl.rewards.detector_config import DetectorConfig
 from robot_rl.rewards.process import reachable
 from robot_rl.rewards.process_config import ProcessConfig
 from robot_rl.runtime.advisor import AdvisorConfig
-from robot_rl.runtime.config_checks import check_algorithm, check_takeover_range
+from robot_rl.runtime.config_checks import check_algorithm, check_judges, check_takeover_range
 from robot_rl.runtime.pictures import PictureConfig
 
 Option = bool | int | float | str
@@ -246,6 +246,7 @@ class TrainConfig:
         """
         check_ranges(self)
         check_algorithm(self)
+        check_judges(self)
         check_takeover_range(self)
         self._check_process()
         if self.task_options.get("dense_reward") and self.agent.q_range is not None:

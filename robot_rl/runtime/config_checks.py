@@ -1,4 +1,4 @@
-"""What only fits together in a run's configuration, as far as algorithm and take-overs are concerned."""
+"""What only fits together in a run's configuration, as far as algorithm, judges and take-overs are concerned."""
 
 from __future__ import annotations
 
@@ -28,8 +28,22 @@ def check_algorithm(config: TrainConfig) -> None:
         raise ConfigError("demos.relabel_only is for learning from recorded episodes alone: add --env-steps 0")
     if config.algorithm == "bc" and config.interventions.corrections_in == "online":
         raise ConfigError("--algorithm bc clones what operators do: leave interventions.corrections_in at both")
-    if config.pair and config.detector.model is not None:
-        raise ConfigError("--pair is rewarded by the rules of its two tasks: leave out --detector.model")
+
+
+def check_judges(config: TrainConfig) -> None:
+    """Check that both tasks of a pair have a classifier or neither, and that no classifier is left over.
+
+    Raises:
+        ConfigError: one is missing, or has nothing to judge.
+    """
+    own, other = config.detector.model, config.detector.pair
+    if other is not None and not config.pair:
+        raise ConfigError("--detector.pair judges the other task of --pair, and there is none: leave it out")
+    if config.pair and (own is None) != (other is None):
+        missing, task = ("pair", config.pair) if other is None else ("model", config.task)
+        raise ConfigError(
+            f"--pair is judged by two classifiers or by none: give that of {task}, too, with --detector.{missing} MODEL"
+        )
 
 
 def check_takeover_range(config: TrainConfig) -> None:

@@ -1,12 +1,13 @@
-"""The success classifier that a run's configuration names."""
+"""The success classifiers that a run's configuration names: of its task, and of the one that undoes it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from robot_rl.core.errors import ConfigError
+from robot_rl.core.errors import ConfigError, RobotRlError
 from robot_rl.rewards.detector import SuccessDetector, open_detector
 from robot_rl.rewards.model_file import read_info
 from robot_rl.runtime.config import TrainConfig
@@ -36,16 +37,43 @@ def open_judge(config: TrainConfig, *, real: bool) -> SuccessDetector | None:
     )
 
 
-def picture_size(config: TrainConfig) -> dict[str, Any]:
-    """The size of pictures that the run's classifier was made for, for `robot_rl.envs.make_env`; empty without one.
+def other_side(config: TrainConfig) -> TrainConfig:
+    """What the other run of a pair is told: as its task and classifier, what this one names as the other's."""
+    swapped = replace(config.detector, model=config.detector.pair, pair=config.detector.model)
+    return replace(config, task=config.pair, pair=config.task, detector=swapped)
+
+
+def open_judges(config: TrainConfig, *, real: bool) -> tuple[SuccessDetector | None, SuccessDetector | None]:
+    """What decides for the two tasks of a pair in place of their rules; None twice for the rules.
+
+    Args:
+        config: of one of the two runs.
+        real: their cell is no simulation.
 
     Raises:
-        ConfigError: its cameras differ in size, which one simulation cannot have, or the policy learns from another.
+        ConfigError: as `open_judge`.
+        DataError: likewise.
+    """
+    first = open_judge(config, real=real)
+    try:
+        return first, open_judge(other_side(config), real=real)
+    except RobotRlError:
+        if first is not None:
+            first.close()
+        raise
+
+
+def picture_size(config: TrainConfig) -> dict[str, Any]:
+    """The size of pictures that the classifiers were made for, for `robot_rl.envs.make_env`; empty without any.
+
+    Raises:
+        ConfigError: their cameras differ in size, which one simulation cannot have, or the policy learns from another.
         DataError: there is no such model.
     """
-    if config.detector.model is None:
+    models = [model for model in (config.detector.model, config.detector.pair) if model is not None]
+    if not models:
         return {}
-    sizes = {camera.shape for camera in read_info(config.detector.model).cameras.values()}
+    sizes = {camera.shape for model in models for camera in read_info(model).cameras.values()}
     own = (config.pictures.image_size, config.pictures.image_size)
     if config.pictures.on:
         sizes.add(own)
@@ -84,6 +112,6 @@ def check_judge(config: TrainConfig, *, real: bool) -> None:
         return
     if config.actors:
         picture_size(config)
-        judge = open_judge(config, real=real)
-        assert judge is not None
-        judge.close()
+        for judge in open_judges(config, real=real) if config.pair else (open_judge(config, real=real),):
+            assert judge is not None
+            judge.close()

@@ -14,24 +14,21 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from os.path import normpath
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.config import write_yaml
 from robot_rl.core.errors import ConfigError
 from robot_rl.runtime.config import DemoConfig, TrainConfig
+from robot_rl.runtime.detection import other_side
 from robot_rl.runtime.learner.checkpoint import list_checkpoints
 from robot_rl.runtime.learner.resets import RESETS
 from robot_rl.runtime.locks import FolderLock
 from robot_rl.runtime.monitor.progress import Progress
-from robot_rl.runtime.pictures import picture_options
 from robot_rl.runtime.run_folder import RunFolder, create_run, open_run
 from robot_rl.runtime.stop import stop_on_signals
-from robot_rl.runtime.tasks import gather_demos
+from robot_rl.runtime.tasks import gather_demos, simulate_pair
 from robot_rl.runtime.transport.sockets import next_port
-
-if TYPE_CHECKING:
-    from robot_rl.envs.pair import PairEnv
+from robot_rl.runtime.turns import SharedEnv
 
 PAIR_RUN = "pair_run"
 """Entry of ``run.json``: the folder of the other task's run."""
@@ -65,10 +62,10 @@ def pair_configs(config: TrainConfig, other: TrainConfig | None = None) -> tuple
             above the first one, and whose demonstrations lie in a folder by task if there is one.
     """
     if other is not None:
-        return config, replace(config, task=config.pair, pair=config.task, listen=other.listen, demos=other.demos)
+        return config, replace(other_side(config), listen=other.listen, demos=other.demos)
     listen = next_port(next_port(config.listen)) if config.listen else ""
-    first, second = (replace(config, demos=_demos_of(config.demos, task)) for task in (config.task, config.pair))
-    return first, replace(second, task=config.pair, pair=config.task, listen=listen)
+    first, second = (replace(side, demos=_demos_of(side.demos, side.task)) for side in (config, other_side(config)))
+    return first, replace(second, listen=listen)
 
 
 def train_pair(
@@ -92,7 +89,7 @@ def train_pair(
     configs = pair_configs(config, None if other is None else other.config())
     with closing(Progress(f"{config.task} and {config.pair}", live=False)) as progress:
         with ExitStack() as stack:
-            envs = _simulated(config)
+            envs = simulate_pair(config, judged=config.lockstep)
             stack.callback(envs[0].close)
             runs = _folders(configs, envs) if resume is None or other is None else (resume, other)
             for run in runs:
@@ -123,12 +120,6 @@ def _demos_of(demos: DemoConfig, task: str) -> DemoConfig:
     return replace(demos, dir=own) if own is not None and own.is_dir() else demos
 
 
-def _simulated(config: TrainConfig) -> tuple[PairEnv, PairEnv]:
-    from robot_rl.envs.pair import make_pair
-
-    return make_pair(config.task, config.pair, **picture_options(config.pictures, own_size=False), **config.env_options)
-
-
 def _other_run(resume: RunFolder) -> RunFolder:
     other = resume.info().get(PAIR_RUN)
     if not isinstance(other, str):
@@ -136,7 +127,7 @@ def _other_run(resume: RunFolder) -> RunFolder:
     return open_run(Path(normpath(resume.path.parent / other)))
 
 
-def _folders(configs: Sequence[TrainConfig], envs: Sequence[PairEnv]) -> tuple[RunFolder, RunFolder]:
+def _folders(configs: Sequence[TrainConfig], envs: Sequence[SharedEnv]) -> tuple[RunFolder, RunFolder]:
     first, second = (create_run(c, e.state_spec, e.action_spec, e.hz) for c, e in zip(configs, envs, strict=True))
     for run, other_run in ((first, second), (second, first)):
         run.update_info(**{PAIR_RUN: str(Path("..") / other_run.path.parent.name / other_run.path.name)})
@@ -146,7 +137,7 @@ def _folders(configs: Sequence[TrainConfig], envs: Sequence[PairEnv]) -> tuple[R
 def _prepare(
     configs: Sequence[TrainConfig],
     runs: Sequence[RunFolder],
-    envs: Sequence[PairEnv],
+    envs: Sequence[SharedEnv],
     note: Callable[[str], None],
     *,
     resumed: bool,

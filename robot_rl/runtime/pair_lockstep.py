@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from robot_rl.core.errors import RobotRlError, StorageError
+from robot_rl.core.marks import SUCCESS
 from robot_rl.runtime.collector import Collector
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.environment import Env
@@ -18,7 +19,7 @@ from robot_rl.runtime.monitor.progress import Progress
 from robot_rl.runtime.run_folder import RunFolder
 from robot_rl.runtime.stop import StopFlag
 from robot_rl.runtime.tasks import open_simulation, teleop_factory
-from robot_rl.runtime.turns import SharedEnv, Turns
+from robot_rl.runtime.turns import SharedEnv, Turns, disputed
 
 
 @dataclass
@@ -77,7 +78,7 @@ def train_in_turn(
             sessions.append(session)
             if not (resumed and resume_session(session, accept_loss=accept_loss)) and not resumed:
                 session.begin()
-        finished = alternate([_side(s, e) for s, e in zip(sessions, envs, strict=True)], stop)
+        finished = alternate([_side(s, e, stop) for s, e in zip(sessions, envs, strict=True)], stop)
         status = "finished" if finished else "interrupted"
     finally:
         _finish(sessions, status)
@@ -93,9 +94,9 @@ def _finish(sessions: Sequence[Session], status: str) -> None:
         session.close()
 
 
-def _side(session: Session, env: SharedEnv) -> Side:
+def _side(session: Session, env: SharedEnv, stop: StopFlag) -> Side:
     config = session.config
-    collector = begin(session, env, teleop_factory(config, env))
+    collector = begin(session, env, teleop_factory(config, env), stop)
     resets = int(session.run.info().get(RESETS, 0))
     return Side(env, session, collector, partial(open_simulation, config), resets, session.learner.counters.env_steps)
 
@@ -116,9 +117,13 @@ def alternate(sides: Sequence[Side], stop: StopFlag) -> bool:
     total, turns = sum(s.session.config.env_steps for s in sides), Turns([s.env for s in sides])
     try:
         while _steps(sides) < total and not stop.requested:
-            _episode(sides[turns.turn], stop)
+            side = sides[turns.turn]
+            succeeded = _episode(side, stop)
             if not stop.urgent:
-                turns.pass_on(succeeded=False)  # the simulation can always be looked into
+                disputes = turns.disputes
+                turns.pass_on(succeeded=succeeded)
+                if turns.disputes > disputes:
+                    side.session.note(disputed(side.session.config))
         _leave(sides)
     except StorageError:
         raise  # what the log does not hold must not be in a checkpoint either
@@ -135,8 +140,9 @@ def _steps(sides: Sequence[Side]) -> int:
     return sum(s.session.learner.counters.env_steps for s in sides)
 
 
-def _episode(side: Side, stop: StopFlag) -> None:
-    session, collector = side.session, side.collector
+def _episode(side: Side, stop: StopFlag) -> bool:
+    """One episode, up to its end or an urgent stop; whether it ended in success."""
+    session, collector, before = side.session, side.collector, side.collector.newest
     advance(session, collector)
     while not (collector.between_episodes or stop.urgent):
         advance(session, collector)
@@ -144,6 +150,8 @@ def _episode(side: Side, stop: StopFlag) -> None:
     if collector.between_episodes and save_if_due(session, side.make_eval_env):
         side.saved_at = session.learner.counters.env_steps
         session.run.update_info(**{RESETS: side.resets + side.env.put_back})
+    last = collector.newest
+    return last is not None and last is not before and last.last and last.rewards.get(SUCCESS, 0.0) > 0.5
 
 
 def _leave(sides: Sequence[Side]) -> None:

@@ -21,7 +21,7 @@ from robot_rl.data.relabels import RELABELS_FOLDER, Relabels, read_relabels, rel
 from robot_rl.runtime.acting import TeleopFactory
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.demos import record_demos
-from robot_rl.runtime.detection import open_judge, picture_size
+from robot_rl.runtime.detection import open_judge, open_judges, picture_size
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.pictures import PictureConfig, picture_options
 from robot_rl.runtime.process_model import open_progress
@@ -64,12 +64,15 @@ def open_pair(config: TrainConfig) -> tuple[SharedEnv, SharedEnv]:
     """
     from robot_rl.envs.pair import make_pair
 
-    cell_config(config)
+    cell = cell_config(config)
+    own_size = cell is None
     return make_pair(
         config.task,
         config.pair,
         cell=config.cell,
-        **picture_options(config.pictures, config.cameras, own_size=config.cell == IN_PROCESS),
+        detectors=open_judges(config, real=cell is not None and not cell.simulated),
+        **picture_options(config.pictures, config.cameras, own_size=own_size),
+        **(picture_size(config) if own_size and not config.pictures.on else {}),
         **config.env_options,
     )
 
@@ -90,6 +93,28 @@ def open_simulation(config: TrainConfig, *, judged: bool = False) -> Env:
         config.task,
         progress=open_progress(config),
         detector=open_judge(config, real=False) if judged else None,
+        **picture_options(config.pictures),
+        **(picture_size(config) if judged and not config.pictures.on else {}),
+        **config.env_options,
+    )
+
+
+def simulate_pair(config: TrainConfig, *, judged: bool) -> tuple[SharedEnv, SharedEnv]:
+    """Both tasks of a pair on one cell simulated in this process.
+
+    Args:
+        config: of the run of the first one.
+        judged: let their success classifiers decide, if they have any; otherwise their rules do.
+
+    Raises:
+        ConfigError: as `open_simulation`, or the two are no pair.
+    """
+    from robot_rl.envs.pair import make_pair
+
+    return make_pair(
+        config.task,
+        config.pair,
+        detectors=open_judges(config, real=False) if judged else (None, None),
         **picture_options(config.pictures),
         **(picture_size(config) if judged and not config.pictures.on else {}),
         **config.env_options,

@@ -1,8 +1,9 @@
 """Whose turn it is on a robot whose two tasks undo each other, so that nobody has to reset it.
 
 After an episode the task is due that is still to be done: the other one after a success, the same again after a
-failure, as in the bin relocation of SERL (Luo et al. 2024, arXiv 2401.16013). What a policy has failed with `PATIENCE`
-times in a row is put back: by the simulator in a person's place, or by a person, who is asked.
+failure, as in the bin relocation of SERL (Luo et al. 2024, arXiv 2401.16013). Where classifiers judge the two tasks,
+they say which is still to be done, and check each other: both tasks cannot be done at once. What a policy has failed
+with `PATIENCE` times in a row is put back: by the simulator in a person's place, or by a person, who is asked.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.environment import Env
 
 PATIENCE = 3
@@ -28,9 +30,21 @@ class SharedEnv(Env, Protocol):
         """The policy cannot go on from where the objects lie: the next `reset` has them put back."""
         ...
 
-    def undone(self) -> bool | None:
-        """Let go of everything; whether the task is still to be done, or None if that cannot be seen."""
+    def undone(self, *, succeeded: bool = False) -> bool | None:
+        """Let go of everything; whether the task is still to be done after this end, or None if nothing sees it."""
         ...
+
+    def already_done(self) -> bool:
+        """Whether its own detector sees the task done although the other one is said to be; False without one."""
+        ...
+
+
+def disputed(config: TrainConfig) -> str:
+    """What to say when both tasks were said to be done at once, the last episode having been one of this run."""
+    return (
+        f"the classifiers of {config.task} and {config.pair} both see their task done, so one is wrong: "
+        f"{config.task} goes on"
+    )
 
 
 class Turns:
@@ -41,10 +55,11 @@ class Turns:
 
     Attributes:
         turn: index of the environment whose turn it is.
+        disputes: how often both tasks were said to be done at once; each counts as a failure.
     """
 
     def __init__(self, envs: Sequence[SharedEnv]) -> None:
-        self.turn = 0
+        self.turn = self.disputes = 0
         self._envs = tuple(envs)
         self._failures = 0
 
@@ -52,11 +67,14 @@ class Turns:
         """Decide after an episode whose turn is next.
 
         Args:
-            succeeded: how the episode ended; it counts only where the objects cannot be seen.
+            succeeded: how the episode ended.
         """
-        env = self._envs[self.turn]
-        undone = env.undone()
+        env, other = self._envs[self.turn], self._envs[1 - self.turn]
+        undone = env.undone(succeeded=succeeded)
         still_due = not succeeded if undone is None else undone
+        if not still_due and other.already_done():
+            self.disputes += 1
+            still_due = True
         if not still_due:
             self.turn, self._failures = 1 - self.turn, 0
             return

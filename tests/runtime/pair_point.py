@@ -35,8 +35,11 @@ class PairPoint(PointEnv):
     def give_up(self) -> None:
         self.given_up = True
 
-    def undone(self) -> bool | None:
+    def undone(self, *, succeeded: bool = False) -> bool | None:
         return not self.done
+
+    def already_done(self) -> bool:
+        return False
 
 
 actor.open_pair = lambda config: (PairPoint(config.task), PairPoint(config.pair))  # type: ignore[assignment]

@@ -14,13 +14,14 @@ from robot_rl.core.protocols import Verdict
 from robot_rl.core.transition import StepRecord
 from robot_rl.core.types import ArmState, Frame, GripperState, TeleopState
 from robot_rl.envs import make_env
+from robot_rl.envs.tasks import make_task
 from robot_rl.rewards.detector_config import DetectorConfig
 from robot_rl.rewards.model_file import CameraInfo, write_model
 from robot_rl.runtime.acting import ActingConfig
 from robot_rl.runtime.collector import Collector
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.demos import Still
-from robot_rl.runtime.detection import check_judge, logged_cameras, open_judge, picture_size
+from robot_rl.runtime.detection import check_judge, logged_cameras, open_judge, open_judges, other_side, picture_size
 from robot_rl.runtime.operator import keep_open
 from robot_rl.runtime.pictures import PictureConfig
 from robot_rl.runtime.tasks import open_simulation
@@ -111,9 +112,45 @@ def test_a_run_that_could_not_be_judged_does_not_begin(tmp_path: Path) -> None:
     run = config(bright_model(tmp_path))
     with pytest.raises(ConfigError, match="may not reward a real robot"):
         check_judge(run, real=True)
-    with pytest.raises(ConfigError, match="--pair is rewarded by the rules of its two tasks"):
-        replace(run, task="MoveCubeOut", pair="MoveCubeBack")
     check_judge(replace(run, actors=0, detector=DetectorConfig(tmp_path / "nowhere"), listen="tcp://x:1"), real=True)
+
+
+def pair_config(model: Path | None, pair: Path | None) -> TrainConfig:
+    return TrainConfig(task="MoveCubeOut", pair="MoveCubeBack", detector=DetectorConfig(model, pair))
+
+
+def test_a_pair_has_two_classifiers_or_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"give that of MoveCubeBack, too, with --detector\.pair MODEL"):
+        pair_config(tmp_path, None)
+    with pytest.raises(ConfigError, match=r"give that of MoveCubeOut, too, with --detector\.model MODEL"):
+        pair_config(None, tmp_path)
+    with pytest.raises(ConfigError, match=r"--detector\.pair judges the other task of --pair, and there is none"):
+        TrainConfig(task="Reach", detector=DetectorConfig(tmp_path, tmp_path))
+
+
+def test_each_side_of_a_pair_is_told_its_own_classifier(tmp_path: Path) -> None:
+    home = tuple(make_task("MoveCubeOut").home_base_tcp.tolist())
+    first = bright_model(tmp_path / "a", task="MoveCubeOut", home_base_tcp=home)
+    second = bright_model(tmp_path / "b", ("wrist", "side"), task="MoveCubeBack", home_base_tcp=home)
+    config = pair_config(first, second)
+    other = other_side(config)
+    assert (other.task, other.pair, other.detector) == ("MoveCubeBack", "MoveCubeOut", DetectorConfig(second, first))
+    assert other_side(other) == config
+    assert logged_cameras(other, ()) == ("wrist", "side") and logged_cameras(config, ()) == ("side",)
+    check_judge(config, real=False)
+    assert picture_size(config) == {"image_size": SHAPE}
+    judges = open_judges(config, real=False)
+    assert [len(judge.cameras) for judge in judges if judge is not None] == [1, 2]
+    assert open_judges(pair_config(None, None), real=False) == (None, None)
+    with pytest.raises(ConfigError, match="judges the task MoveCubeOut, not MoveCubeBack"):
+        check_judge(pair_config(first, first), real=False)
+    with pytest.raises(ConfigError, match="may not reward a real robot"):
+        check_judge(config, real=True)
+    info = bright_info(task="MoveCubeBack", home_base_tcp=home)
+    large = replace(info, cameras={"side": CameraInfo((64, 64), SPEC)})
+    write_model(second, large, bright_arrays(("side",)))
+    with pytest.raises(ConfigError, match="the simulated cameras have one size"):
+        check_judge(config, real=False)
 
 
 def test_whose_pictures_are_logged(tmp_path: Path) -> None:

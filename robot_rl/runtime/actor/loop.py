@@ -16,7 +16,7 @@ from robot_rl.runtime.attend.seat import Attended
 from robot_rl.runtime.attend.tell import Teller
 from robot_rl.runtime.operator import Seat
 from robot_rl.runtime.stop import StopFlag
-from robot_rl.runtime.turns import Turns
+from robot_rl.runtime.turns import Turns, disputed
 
 FLUSH_S = 10.0
 WAIT_S = 0.02
@@ -156,7 +156,10 @@ class Actor:
                 self._pass_on(side, self._turns)
 
     def _pass_on(self, side: Side, turns: Turns) -> None:
+        disputes = turns.disputes
         turns.pass_on(succeeded=side.succeeded)
+        if turns.disputes > disputes:
+            print(disputed(side.config), flush=True)
         if self._side is not side:
             # What the operator asked of the arm holds for whatever it does.
             self._side.collector.paused, self._side.collector.ended = side.collector.paused, side.collector.ended

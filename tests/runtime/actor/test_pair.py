@@ -26,7 +26,7 @@ from tests.runtime.transport.stub_learner import StubLearner, policy_arrays, unt
 class Blind(PairPoint):
     """Nobody sees whether it is done, and it never is by itself."""
 
-    def undone(self) -> bool | None:
+    def undone(self, *, succeeded: bool = False) -> bool | None:
         return None
 
     def step(self, action):  # type: ignore[no-untyped-def]
