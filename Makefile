@@ -12,8 +12,11 @@ SEED ?= 0
 RUNS ?= runs
 # Two workers fit two cores; each test process uses one thread.
 WORKERS ?= 2
-# Whole programs and learning curves, which the inner loop leaves out.
-THOROUGH := learning runtime cli test_wheel.py
+# Whole programs, learning curves, and what trains networks or loads the large libraries of vision: the inner loop
+# leaves them out.
+THOROUGH := learning runtime cli test_wheel.py hardware/cell/test_supervisor.py hardware/ros/test_camera_node.py \
+    vision/test_frozen.py vision/test_torchvision.py \
+    $(addprefix rewards/test_,clip_rewards.py labeler_local.py preference_reward.py progress_model.py train.py vlm_command.py)
 PYTEST := $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help

@@ -11,7 +11,7 @@ import argparse
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
@@ -61,6 +61,26 @@ def timed(work: Callable[[], Any]) -> dict[str, float]:
     cpu, wall = time.process_time(), time.perf_counter()
     jax.block_until_ready(work())  # type: ignore[no-untyped-call]
     return {"cpu_ms": 1e3 * (time.process_time() - cpu), "wall_ms": 1e3 * (time.perf_counter() - wall)}
+
+
+def interleaved(contestants: Mapping[str, Round], rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Times of all contestants in turn, `rounds` times, after one round each that compiles and is not kept."""
+    times: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
+    for i in range(rounds + 1):
+        for name, run in contestants.items():
+            measured = run()
+            if i > 0:
+                times[name].append(measured)
+    return times
+
+
+def time_row(name: str, rounds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """``name cpu_ms_min cpu_ms_median wall_ms_min wall_ms_median`` of the rounds of a contestant."""
+    row: dict[str, Any] = {"name": name}
+    for kind in ("cpu_ms", "wall_ms"):
+        values = [r[kind] for r in rounds]
+        row |= {f"{kind}_min": min(values), f"{kind}_median": float(np.median(values))}
+    return row
 
 
 def _update_round(config: SacConfig) -> Round:
@@ -163,22 +183,14 @@ def update_bench(peer_python: str | None = None, rounds: int = 8) -> list[dict[s
             stack.callback(peer.close)
             contestants["SBX"] = peer.round
             gflop["SBX"] = update_gflop(replace(rlpd, subset=rlpd.critics))
-        times: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
-        for i in range(rounds + 1):
-            for name, run in contestants.items():
-                measured = run()
-                if i > 0:
-                    times[name].append(measured)
+        times = interleaved(contestants, rounds)
     return _rows(times, gflop)
 
 
 def _rows(times: dict[str, list[dict[str, float]]], gflop: dict[str, float]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, rounds in times.items():
-        row: dict[str, Any] = {"name": name}
-        for kind in ("cpu_ms", "wall_ms"):
-            values = [r[kind] for r in rounds]
-            row |= {f"{kind}_min": min(values), f"{kind}_median": float(np.median(values))}
+        row = time_row(name, rounds)
         row |= {"gflop": gflop[name], "gflop_per_cpu_s": 1e3 * gflop[name] / row["cpu_ms_min"]}
         rows.append(row)
     by_name = {row["name"]: row for row in rows}

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from robot_rl.agents import sac
-from robot_rl.agents.bench import ACTION, STATE, Round, timed
+from robot_rl.agents.bench import ACTION, STATE, Round, interleaved, time_row, timed
 from robot_rl.agents.compiler import compiler_options
 from robot_rl.agents.config import PRESETS, SacConfig
 from robot_rl.agents.networks import Params
@@ -140,19 +140,7 @@ def pixel_rows(rounds: int = 5) -> list[dict[str, Any]]:
         "small network on pictures, 64 px": _round(SMALL, views_of((64, 64, 3))),
         "small network on pictures, 128 px": _round(SMALL, views_of((SIDE_PX, SIDE_PX, 3))),
     }
-    times: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
-    for i in range(rounds + 1):
-        for name, run in contestants.items():
-            measured = run()
-            if i > 0:
-                times[name].append(measured)
-    rows: list[dict[str, Any]] = []
-    for name, got in times.items():
-        row: dict[str, Any] = {"name": name}
-        for kind in ("cpu_ms", "wall_ms"):
-            values = [r[kind] for r in got]
-            row |= {f"{kind}_min": min(values), f"{kind}_median": float(np.median(values))}
-        rows.append(row)
+    rows = [time_row(name, times) for name, times in interleaved(contestants, rounds).items()]
     for row in rows:
         row["speed_against_encoder_inside"] = rows[0]["cpu_ms_min"] / row["cpu_ms_min"]
     return rows

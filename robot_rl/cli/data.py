@@ -28,6 +28,7 @@ usage: robot-rl data list PATH...                       what each episode file h
        robot-rl data card RUN                           the dataset card of a run
        robot-rl data export PATH --to DIR               episodes as a LeRobotDataset
        robot-rl data import PATH --to DIR               episodes from a LeRobotDataset or from SERL pickles
+       robot-rl data convert-encoder PICKLE --to FILE   weights of a frozen encoder from SERL's pickle of them
 
 PATH is a run folder, a folder of episodes (searched with everything below it) or a file."""
 
@@ -273,6 +274,12 @@ def _import(argv: Sequence[str]) -> int:
     return run_import(argv)
 
 
+def _convert_encoder(argv: Sequence[str]) -> int:
+    from robot_rl.cli.data_exchange import run_convert_encoder
+
+    return run_convert_encoder(argv)
+
+
 def _given(paths: Sequence[Path]) -> Sequence[Path]:
     if not paths:
         raise ConfigError("which episodes? Give a run folder, a folder of episodes or a file")
@@ -289,4 +296,5 @@ VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "card": _card,
     "export": _export,
     "import": _import,
+    "convert-encoder": _convert_encoder,
 }

@@ -1,4 +1,4 @@
-"""``robot-rl data export PATH --to DIR`` and ``robot-rl data import PATH --to DIR --task NAME``."""
+"""``robot-rl data export``, ``robot-rl data import`` and ``robot-rl data convert-encoder``."""
 
 from __future__ import annotations
 
@@ -65,6 +65,21 @@ class ImportArguments:
     clip: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
+@dataclass(frozen=True)
+class ConvertEncoderArguments:
+    """Write the weight file of the frozen encoder resnet10:FILE of the pickle that SERL published.
+
+    The pickle, resnet10_params.pkl, is read as data: nothing in it is executed, and JAX is not needed.
+
+    Attributes:
+        pickle: nested dictionaries of arrays.
+        to: the safetensors file; it may not exist.
+    """
+
+    pickle: Annotated[Path, tyro.conf.Positional]
+    to: Path
+
+
 def run_export(argv: Sequence[str]) -> int:
     """``robot-rl data export``."""
     a: ExportArguments = parse(ExportArguments, argv, verb="data export")
@@ -103,4 +118,18 @@ def run_import(argv: Sequence[str]) -> int:
     exact = ", every record as it was exported" if report.exact else ""
     rest = f"; {report.left_out} of a single step without a known outcome left out" if report.left_out else ""
     print(f"{report.episodes} episodes, {report.steps} steps{exact}{rest}: {a.to}")
+    return 0
+
+
+def run_convert_encoder(argv: Sequence[str]) -> int:
+    """``robot-rl data convert-encoder``."""
+    a: ConvertEncoderArguments = parse(ConvertEncoderArguments, argv, verb="data convert-encoder")
+    from robot_rl.vision.resnet10_weights import convert_pickle
+
+    done = convert_pickle(a.pickle, a.to)
+    left_out = f", {', '.join(done.dropped)} left out" if done.dropped else ""
+    known = "the published file" if done.published else "not the published file: features will be others"
+    print(f"{done.numbers:,} weights{left_out}: {a.to}")
+    print(f"sha256 of {a.pickle}: {done.sha256}, {known}")
+    print(f"use it as --pictures.encoder resnet10:{a.to}")
     return 0

@@ -8,7 +8,7 @@ confidence or fiducial limits", Biometrika 26, 1934, for the bounds of a rate.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ MIN_PER_CLASS = 30
 FLOOR = 0.5
 """Least threshold, of a probability at even odds: a model that separates its calibration frames perfectly would
 otherwise spend all the false positives that it is allowed, and have nothing left when the light changes."""
+EDGE = 1e-6
+"""How near to 0 and 1 a model comes that promises no certainty."""
 _TEMPERATURES = np.exp(np.linspace(0.0, math.log(10.0), 200))
 
 
@@ -27,6 +29,25 @@ def sigmoid(logits: npt.ArrayLike) -> Array:
     """``1 / (1 + exp(-x))`` without overflow."""
     x = np.asarray(logits, np.float64)
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
+
+
+def calibrated(raw: Mapping[str, npt.ArrayLike], offset: float, temperature: Mapping[str, float]) -> dict[str, Array]:
+    """Probabilities ``sigmoid((x + offset) / temperature)`` of the logits of each view.
+
+    Args:
+        raw: logits ``[N]`` by camera.
+        offset: log odds of how frequent successes are, where training drew both kinds alike.
+        temperature: by camera, see `fit_temperature`.
+
+    Returns:
+        ``float64[N]`` by camera.
+    """
+    return {name: sigmoid((np.asarray(x, np.float64) + offset) / temperature[name]) for name, x in raw.items()}
+
+
+def off_edges(p: Array) -> Array:
+    """Probabilities kept `EDGE` away from 0 and 1."""
+    return np.clip(p, EDGE, 1.0 - EDGE)
 
 
 def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.types import Array, Float32, Image
-from robot_rl.rewards.calibrate import sigmoid
+from robot_rl.rewards.calibrate import calibrated
 from robot_rl.rewards.cnn import combine, logits
 from robot_rl.rewards.drift import Watch
 from robot_rl.rewards.model_file import ModelInfo, checked_pictures
+from robot_rl.vision.frozen import FrozenEncoder, open_encoder
 from robot_rl.vision.preprocess import PreprocessSpec, cropped, preprocess
 
 
-class _Encoder(Protocol):
-    """The part of `robot_rl.vision.frozen.FrozenEncoder` that is needed here."""
+def check_encoder(info: ModelInfo, encoder: FrozenEncoder | None) -> None:
+    """Check that a model is given the features that it was trained on.
 
-    @property
-    def checksum(self) -> str: ...
+    Args:
+        info: of the model.
+        encoder: that will make them, or None for a model of pictures.
 
-    def encode(self, images: Image) -> npt.NDArray[np.float16]: ...
+    Raises:
+        DataError: it is another encoder.
+    """
+    wanted = str(info.settings.get("encoder_checksum", ""))
+    if encoder is not None and encoder.checksum != wanted:
+        raise DataError(
+            f"the frozen encoder of this machine has checksum {encoder.checksum}, the {info.kind} model was trained on "
+            f"{wanted or 'pictures'}: use the same weight file"
+        )
 
-    def close(self) -> None: ...
 
-
-def network_inputs(images: Image, spec: PreprocessSpec, encoder: _Encoder | None) -> Float32:
+def network_inputs(images: Image, spec: PreprocessSpec, encoder: FrozenEncoder | None) -> Float32:
     """What a view's network is fed: ``float32[N, h, w, c]``.
 
     Args:
@@ -56,19 +63,14 @@ class Classifier:
         DataError: weights of a camera are missing, or the encoder is another than the model was trained on.
     """
 
-    def __init__(self, info: ModelInfo, arrays: Mapping[str, Any], encoder: _Encoder | None = None) -> None:
+    def __init__(self, info: ModelInfo, arrays: Mapping[str, Any], encoder: FrozenEncoder | None = None) -> None:
         self._info, self._arrays, self._encoder = info, arrays, encoder
         found = {camera: Watch.from_arrays(arrays, f"{camera}/") for camera in info.cameras}
         self.watches = {camera: watch for camera, watch in found.items() if watch is not None}
         missing = [c for c in info.cameras if f"{c}/0/dense0.weight" not in arrays]
         if missing:
             raise DataError(f"the reward model has no weights for the cameras {', '.join(missing)}")
-        wanted = str(info.settings.get("encoder_checksum", ""))
-        if encoder is not None and encoder.checksum != wanted:
-            raise DataError(
-                f"the frozen encoder of this machine has checksum {encoder.checksum}, the reward model was trained on "
-                f"{wanted}: use the same weight file"
-            )
+        check_encoder(info, encoder)
 
     @property
     def info(self) -> ModelInfo:
@@ -78,9 +80,7 @@ class Classifier:
     def score(self, images: Mapping[str, Image]) -> dict[str, Array]:
         """As `robot_rl.rewards.model_file.Scorer.score`."""
         settings = self._info.settings
-        offset, temperatures = float(settings["offset"]), settings["temperature"]
-        raw = self.raw_logits(images)
-        return {name: sigmoid((value + offset) / float(temperatures[name])) for name, value in raw.items()}
+        return calibrated(self.raw_logits(images), float(settings["offset"]), settings["temperature"])
 
     def raw_logits(self, images: Mapping[str, Image]) -> dict[str, Array]:
         """Before calibration: what the members agree about ``float64[N]`` by camera.
@@ -113,6 +113,4 @@ def open_head(info: ModelInfo, arrays: Mapping[str, Any]) -> Classifier:
         ConfigError: the encoder's library or weight file is not on this machine.
         DataError: it is another encoder than the model was trained on.
     """
-    from robot_rl.vision.frozen import open_encoder
-
     return Classifier(info, arrays, open_encoder(str(info.settings["encoder"])))

@@ -16,7 +16,7 @@ import torch
 
 from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.core.types import Array, Image
-from robot_rl.rewards.calibrate import sigmoid
+from robot_rl.rewards.calibrate import calibrated
 from robot_rl.rewards.clip_backbone import ClipBackbone, open_backbone
 from robot_rl.rewards.model_file import ModelInfo, checked_pictures
 
@@ -66,9 +66,7 @@ class HeadReward:
     def score(self, images: Mapping[str, Image]) -> dict[str, Array]:
         """As `robot_rl.rewards.model_file.Scorer.score`."""
         settings = self._info.settings
-        offset, temperature = float(settings["offset"]), settings["temperature"]
-        raw = self.raw_logits(images)
-        return {name: sigmoid((x + offset) / float(temperature[name])) for name, x in raw.items()}
+        return calibrated(self.raw_logits(images), float(settings["offset"]), settings["temperature"])
 
     def close(self) -> None:
         """Release the backbone. May be called twice."""

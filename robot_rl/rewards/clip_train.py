@@ -20,7 +20,7 @@ from torch.nn import functional
 from robot_rl.core.config import Range, check_ranges
 from robot_rl.core.errors import DataError
 from robot_rl.core.types import Array, Float32, Image
-from robot_rl.rewards.calibrate import fit_temperature, sigmoid, threshold_at
+from robot_rl.rewards.calibrate import calibrated, fit_temperature, sigmoid, threshold_at
 from robot_rl.rewards.clip_backbone import ClipBackbone, embed, open_backbone, unit
 from robot_rl.rewards.clip_head import HEAD, LORA, HeadReward, block_layers
 from robot_rl.rewards.evaluate import evaluate_scorer
@@ -243,7 +243,7 @@ def _calibrated(info: ModelInfo, scorer: HeadReward, held: Sequence[Clip], confi
     labels = np.concatenate([clip.success[t] for clip, t in zip(held, told, strict=True)])
     offset = float(info.settings["offset"])
     temperature = {c: fit_temperature(v + offset, labels == YES) for c, v in x.items()}
-    p = np.min([sigmoid((v + offset) / temperature[c]) for c, v in x.items()], axis=0)
+    p = np.min(list(calibrated(x, offset, temperature).values()), axis=0)
     on = min(threshold_at(p[labels == NO], config.target_fpr), 1.0)
     gate = GateSpec(on=on, off=min(0.5, on), k_on=config.k_on)
     return replace(info, gate=gate, settings={**info.settings, "temperature": temperature})

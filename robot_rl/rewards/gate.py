@@ -98,6 +98,10 @@ class GateSpec:
             raise DataError(f"not a gate: {e}") from e
 
 
+NEVER = GateSpec(on=1.0, off=0.5)
+"""The gate of a model that must not say that a task is done."""
+
+
 @dataclass(frozen=True)
 class Look:
     """What one control tick has to say.

@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.types import Array, Float32, Image
-from robot_rl.rewards.calibrate import sigmoid
-from robot_rl.rewards.classifier import network_inputs
+from robot_rl.rewards.calibrate import off_edges, sigmoid
+from robot_rl.rewards.classifier import check_encoder, network_inputs
 from robot_rl.rewards.cnn import logits
-from robot_rl.rewards.gate import GateSpec
+from robot_rl.rewards.gate import NEVER
 from robot_rl.rewards.model_file import CameraInfo, ModelInfo, checked_pictures
 from robot_rl.rewards.preference_frames import Recordings
 from robot_rl.rewards.preferences import Clip, Labelled
@@ -30,10 +30,7 @@ from robot_rl.vision.frozen import FrozenEncoder, open_encoder
 from robot_rl.vision.preprocess import PreprocessSpec
 
 KIND = "preference"
-NEVER = GateSpec(on=1.0, off=0.5)
-"""The gate of a model that must not say that a task is done."""
 PESSIMISM = 1.0
-EDGE = 1e-6
 
 
 class PreferenceReward:
@@ -52,12 +49,7 @@ class PreferenceReward:
         self._info, self._arrays, self._encoder = info, arrays, encoder
         if any(f"{c}/{m}/dense0.weight" not in arrays for c in info.cameras for m in range(self._members)):
             raise DataError(f"the preference model lacks weights of a camera: expected {', '.join(info.cameras)}")
-        wanted = str(info.settings.get("encoder_checksum", ""))
-        if encoder is not None and encoder.checksum != wanted:
-            raise DataError(
-                f"the frozen encoder of this machine has checksum {encoder.checksum}, the preference model was trained "
-                f"on {wanted}: use the same weight file"
-            )
+        check_encoder(info, encoder)
 
     @property
     def info(self) -> ModelInfo:
@@ -74,7 +66,7 @@ class PreferenceReward:
         What the members do not agree about does not count: their standard deviation is taken off.
         """
         each = self.rewards(images)
-        p = np.clip(sigmoid(each.mean(0) - PESSIMISM * each.std(0)), EDGE, 1.0 - EDGE)
+        p = off_edges(sigmoid(each.mean(0) - PESSIMISM * each.std(0)))
         return dict.fromkeys(self._info.cameras, p)
 
     def rewards(self, images: Mapping[str, Image]) -> Array:

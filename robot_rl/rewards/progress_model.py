@@ -22,7 +22,7 @@ from robot_rl.core.types import Array, Float32, Image
 from robot_rl.rewards.calibrate import sigmoid
 from robot_rl.rewards.cnn import logits
 from robot_rl.rewards.frames import Clip, split_clips
-from robot_rl.rewards.gate import GateSpec
+from robot_rl.rewards.gate import NEVER
 from robot_rl.rewards.model_file import CameraInfo, ModelInfo, checked_pictures
 from robot_rl.rewards.monitor import ranks
 from robot_rl.rewards.process import worst
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from robot_rl.rewards.progress_fit import ProgressFit
 
 KIND = "progress"
-NEVER = GateSpec(on=1.0, off=0.5)
-"""The gate of a model that must not say that a task is done."""
 STILL_SHARE = 0.1
 HELD_OUT = 0.25
 HIGH = 0.8

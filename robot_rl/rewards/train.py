@@ -14,7 +14,7 @@ import numpy.typing as npt
 from robot_rl.core.config import Range, check_ranges
 from robot_rl.core.errors import DataError
 from robot_rl.core.types import Array, Float32, Image
-from robot_rl.rewards.calibrate import FLOOR, fit_temperature, sigmoid, threshold_at
+from robot_rl.rewards.calibrate import FLOOR, calibrated, fit_temperature, sigmoid, threshold_at
 from robot_rl.rewards.classifier import Classifier, network_inputs
 from robot_rl.rewards.drift import make_watch
 from robot_rl.rewards.evaluate import evaluate_scorer
@@ -248,7 +248,7 @@ def _calibrated(
 ) -> ModelInfo:
     offset = float(info.settings["offset"])
     temperature = {c: fit_temperature(x + offset, labels == YES) for c, x in raw.items()}
-    p = np.min([sigmoid((x + offset) / temperature[c]) for c, x in raw.items()], axis=0)
+    p = np.min(list(calibrated(raw, offset, temperature).values()), axis=0)
     even = np.log(spec.floor / (1.0 - spec.floor))
     floor = max(float(sigmoid((even + offset) / t)) for t in temperature.values())
     on = threshold_at(p[labels == NO], spec.target_fpr, floor)

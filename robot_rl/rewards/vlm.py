@@ -27,19 +27,16 @@ import numpy.typing as npt
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.types import Array, Float32, Image
-from robot_rl.rewards.calibrate import sigmoid, threshold_at
+from robot_rl.rewards.calibrate import off_edges, sigmoid, threshold_at
 from robot_rl.rewards.clip_backbone import ClipBackbone, open_backbone
 from robot_rl.rewards.evaluate import auc, evaluate_scorer
 from robot_rl.rewards.frames import Clip, count_frames, split_clips
-from robot_rl.rewards.gate import GateSpec
+from robot_rl.rewards.gate import NEVER, GateSpec
 from robot_rl.rewards.model_file import CameraInfo, ModelInfo, checked_pictures
 from robot_rl.rewards.spans import NO, YES
 from robot_rl.vision.preprocess import PreprocessSpec
 
 TEXT, GOAL_IMAGE = "clip_text", "clip_goal_image"
-NEVER = GateSpec(on=1.0, off=0.5)
-"""The gate of a model that must not say that a task is done."""
-EDGE = 1e-6
 TEMPLATES = (
     "{}",
     "a photo of {}",
@@ -146,7 +143,7 @@ class SimilarityReward:
             fitted = self._info.settings["logistic"].get(name)
             x = value.astype(np.float64)
             p = 0.5 * (1.0 + x) if fitted is None else sigmoid(fitted[0] * x + fitted[1])
-            out[name] = np.clip(p, EDGE, 1.0 - EDGE)
+            out[name] = off_edges(p)
         return out
 
     def close(self) -> None:

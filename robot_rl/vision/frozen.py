@@ -130,6 +130,22 @@ def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[st
         arrays = load_file(path)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as e:
         raise DataError(f"{path} is no readable safetensors file: {e}") from e
+    return checked_weights(arrays, expected, path)
+
+
+def checked_weights(
+    arrays: Mapping[str, npt.NDArray[np.generic]], expected: Mapping[str, tuple[int, ...]], path: Path
+) -> dict[str, Float32]:
+    """The arrays of a network as float32.
+
+    Args:
+        arrays: by name.
+        expected: shapes by name; there are exactly these.
+        path: of the file that they come from.
+
+    Raises:
+        DataError: there are others, naming the first that differs, or numbers that are not finite.
+    """
     for name in sorted(expected.keys() | arrays.keys()):
         got, wanted = arrays.get(name), expected.get(name)
         if got is None or wanted is None or got.shape != wanted:
@@ -144,7 +160,8 @@ def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[st
 
 
 def _open_resnet10(file: str) -> FrozenEncoder:
-    from robot_rl.vision.resnet10 import SHAPES, resnet10_encoder
+    from robot_rl.vision.resnet10 import resnet10_encoder
+    from robot_rl.vision.resnet10_weights import SHAPES
 
     return resnet10_encoder(read_weights(Path(file).expanduser(), SHAPES))
 

@@ -16,36 +16,16 @@ from torch.nn.functional import conv2d, group_norm, max_pool2d, pad, relu
 from robot_rl.core.types import Float32
 from robot_rl.vision.frozen import weights_checksum
 from robot_rl.vision.preprocess import PreprocessSpec
+from robot_rl.vision.resnet10_weights import SHAPES, WIDTHS
 from robot_rl.vision.torch_encoder import TorchEncoder
 
-WIDTHS = (64, 128, 256, 512)
 GROUPS, EPSILON = 4, 1e-5
 SIZE_PX = 128
 Tensors = Mapping[str, torch.Tensor]
 
 
-def _shapes() -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {"conv_init/kernel": (7, 7, 3, WIDTHS[0])}
-    norms = {"norm_init": WIDTHS[0]}
-    before = WIDTHS[0]
-    for i, width in enumerate(WIDTHS):
-        block = f"ResNetBlock_{i}"
-        shapes[f"{block}/Conv_0/kernel"] = (3, 3, before, width)
-        shapes[f"{block}/Conv_1/kernel"] = (3, 3, width, width)
-        norms |= {f"{block}/MyGroupNorm_0": width, f"{block}/MyGroupNorm_1": width}
-        if before != width:
-            shapes[f"{block}/conv_proj/kernel"] = (1, 1, before, width)
-            norms[f"{block}/norm_proj"] = width
-        before = width
-    return shapes | {f"{name}/{part}": (width,) for name, width in norms.items() for part in ("scale", "bias")}
-
-
-SHAPES = _shapes()
-"""Of every array in a weight file, by name; 4,905,792 numbers in all."""
-
-
 def resnet10_encoder(weights: Mapping[str, Float32]) -> TorchEncoder:
-    """The encoder with these weights, of the shapes in `SHAPES`."""
+    """The encoder with these weights, of the shapes in `robot_rl.vision.resnet10_weights.SHAPES`."""
     spec = PreprocessSpec(SIZE_PX)
     tensors = {name: _tensor(array) for name, array in weights.items()}
     return TorchEncoder(

@@ -40,6 +40,21 @@ def test_rows_relate_to_the_peer_and_to_the_matrix_rate() -> None:
     assert "speed_against_sbx" not in peer
 
 
+def test_contestants_take_turns_and_the_first_round_is_not_kept() -> None:
+    order: list[str] = []
+
+    def contestant(name: str) -> bench.Round:
+        def run() -> dict[str, float]:
+            order.append(name)
+            return {"cpu_ms": float(len(order)), "wall_ms": 0.0}
+
+        return run
+
+    times = bench.interleaved({name: contestant(name) for name in "ab"}, 2)
+    assert "".join(order) == "ababab"
+    assert [t["cpu_ms"] for t in times["a"]] == [3.0, 5.0]
+
+
 def test_a_python_without_the_peer_says_what_is_missing(capfd: pytest.CaptureFixture[str]) -> None:
     peer = bench.Peer(sys.executable, PRESETS["rlpd"])
     try:

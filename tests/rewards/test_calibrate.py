@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from robot_rl.core.errors import DataError
-from robot_rl.rewards.calibrate import expected_error, fit_temperature, rate_bounds, sigmoid, threshold_at
+from robot_rl.rewards.calibrate import (
+    EDGE,
+    calibrated,
+    expected_error,
+    fit_temperature,
+    off_edges,
+    rate_bounds,
+    sigmoid,
+    threshold_at,
+)
 
 
 def test_an_overconfident_model_is_cooled_to_what_happens() -> None:
@@ -29,6 +38,16 @@ def test_separable_frames_do_not_sharpen_or_turn_the_sign() -> None:
 def test_few_frames_leave_it_alone() -> None:
     x = np.concatenate([np.full(29, -4.0), np.full(50, 4.0)])
     assert fit_temperature(-x, x > 0) == 1.0
+
+
+def test_odds_and_temperature_of_each_view_are_its_own() -> None:
+    p = calibrated({"a": np.array([0.0, np.log(9.0)]), "b": [0.0]}, np.log(1 / 9), {"a": 1.0, "b": 2.0})
+    np.testing.assert_allclose(p["a"], [0.1, 0.5])
+    np.testing.assert_allclose(p["b"], [0.25])
+
+
+def test_certainty_is_taken_off() -> None:
+    assert off_edges(np.array([0.0, 0.3, 1.0])).tolist() == [EDGE, 0.3, 1.0 - EDGE]
 
 
 def test_the_threshold_keeps_its_promise() -> None:

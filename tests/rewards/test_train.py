@@ -12,12 +12,14 @@ from robot_rl.core.errors import DataError
 from robot_rl.core.types import Image
 from robot_rl.evaluation.audit import audit_model
 from robot_rl.evaluation.audit_page import render_page
+from robot_rl.rewards.classifier import Classifier
 from robot_rl.rewards.cnn import combine, logits
 from robot_rl.rewards.evaluate import Evaluation, Rate, evaluate_scorer
 from robot_rl.rewards.fit import FitConfig
 from robot_rl.rewards.frames import Clip
 from robot_rl.rewards.model_file import ModelInfo, Scorer, load_reward_model, write_model
 from robot_rl.rewards.train import TrainSpec, train_classifier
+from robot_rl.vision.frozen import open_encoder
 from tests.rewards.bright import HOME, SHAPE, bright_model, picture
 
 torch = pytest.importorskip("torch")
@@ -100,8 +102,6 @@ def test_members_that_disagree_count_for_less() -> None:
 
 
 def test_a_head_on_a_frozen_encoder(tmp_path: Path) -> None:
-    from robot_rl.vision.frozen import open_encoder
-
     clips = [clip(k, success=k % 2 == 0) for k in range(20)]
     name = "random:small"
     info, arrays = train_classifier(clips, QUICK, np.array(HOME), encoder=(name, open_encoder(name)))
@@ -110,6 +110,8 @@ def test_a_head_on_a_frozen_encoder(tmp_path: Path) -> None:
     assert head.info.kind == "head"
     assert evaluate_scorer(head, [clip(k, success=k % 2 == 0) for k in range(100, 106)]).auc > 0.8
     head.close()
+    with pytest.raises(DataError, match=r"encoder of this machine has checksum \w+, the head model was trained on"):
+        Classifier(info, arrays, open_encoder("random:small:1"))
 
 
 def test_too_little_data_is_refused() -> None:

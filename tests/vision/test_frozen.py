@@ -97,7 +97,7 @@ def test_the_company_of_other_pictures_makes_no_difference(encoder: FrozenEncode
 def test_resnet10_makes_four_by_four_by_512(resnet: Path) -> None:
     encoder = open_encoder(f"resnet10:{resnet}")
     assert encoder.shape == (4, 4, 512)
-    from robot_rl.vision.resnet10 import SHAPES
+    from robot_rl.vision.resnet10_weights import SHAPES
 
     assert sum(int(np.prod(shape)) for shape in SHAPES.values()) == 4_905_792 and len(SHAPES) == 36
 
@@ -107,8 +107,9 @@ def test_resnet10_is_the_network_that_the_weights_were_trained_with(resnet: Path
     import jax
 
     from robot_rl.vision.preprocess import PreprocessSpec, preprocess
-    from robot_rl.vision.resnet10 import GROUPS, WIDTHS, random_resnet10
+    from robot_rl.vision.resnet10 import GROUPS, random_resnet10
     from robot_rl.vision.resnet10 import resnet10 as ours
+    from robot_rl.vision.resnet10_weights import WIDTHS
 
     weights = random_resnet10(3)
     x = preprocess(_pictures(2), PreprocessSpec(128))

@@ -1,8 +1,8 @@
-"""Reading a pickle as data: numbers, text, plain containers and numpy arrays, and nothing that could act.
+"""Reading a pickle as data: numbers, text, plain containers and arrays of numpy or JAX, and nothing that could act.
 
-This is the one module of the package that names pickle, because SERL and HIL-SERL keep their demonstrations and
-buffers in that format; nothing here writes one. A pickle is a program for a small machine, and three walls stand
-around it:
+This is the one module of the package that names pickle, because SERL and HIL-SERL keep their demonstrations, buffers
+and pretrained weights in that format; nothing here writes one. A pickle is a program for a small machine, and three
+walls stand around it:
 
 1. The whole program is looked through before any of it runs: known instructions only, bounded nesting, and values may
    be set only on what a known constructor has made.
@@ -44,13 +44,13 @@ _Item = tuple[str, int]  # what kind of value it is, and how deeply it is nested
 
 
 def load_plain(path: Path) -> Any:
-    """The content of a pickle of plain containers, numbers, text, bytes and numeric numpy arrays.
+    """The content of a pickle of plain containers, numbers, text, bytes and numeric arrays of numpy and JAX.
 
     Args:
         path: of the file, pickle protocol 2 to 5.
 
     Returns:
-        Its content; arrays may be read-only, and share memory where the pickle says so.
+        Its content; all arrays are numpy's, may be read-only, and share memory where the pickle says so.
 
     Raises:
         DataError: the file is absent, too large, damaged, or holds anything else; nothing of it has been executed.
@@ -154,9 +154,7 @@ class _Unpickler(pickle.Unpickler):
         # numpy 2 renamed numpy.core to numpy._core; both are in files
         known = _NAMES.get((module.replace("numpy._core", "numpy.core"), name))
         if known is None:
-            raise DataError(
-                f"it asks for {f'{module}.{name}'[:100]!r}, only numpy arrays and plain containers are read"
-            )
+            raise DataError(f"it asks for {f'{module}.{name}'[:100]!r}, only arrays and plain containers are read")
         return known
 
 
@@ -218,6 +216,22 @@ def _scalar(dtype: Any, data: Any) -> _Array:
     return _Array(_array(data, dtype, (), "C")[()])
 
 
+def _jax_array(kind: Any, made_from: Any, state: Any, aval: Any) -> _Array:
+    """JAX writes how numpy would restore the array, and what it knows besides."""
+    if kind is not _reconstruct or not isinstance(made_from, tuple):
+        raise DataError("it holds an array of JAX that is not made of one of numpy")
+    array: _Array = _reconstruct(*made_from)
+    array.__setstate__(state)
+    return array
+
+
+def _encoded(text: Any, coding: Any) -> bytes:
+    """Bytes, as protocol 2 writes them."""
+    if not isinstance(text, str) or coding != "latin1":
+        raise DataError("it encodes something else than bytes")
+    return text.encode("latin1")
+
+
 def _set(items: Any = ()) -> set[Any]:
     return set(items)
 
@@ -237,7 +251,12 @@ _NAMES: dict[tuple[str, str], Callable[..., Any] | object] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("jax._src.array", "_reconstruct_array"): _jax_array,
+    ("jax.experimental.array", "_reconstruct_array"): _jax_array,
+    ("jax._src.device_array", "reconstruct_device_array"): _jax_array,
+    ("_codecs", "encode"): _encoded,
     ("collections", "OrderedDict"): _ordered,
+    ("flax.core.frozen_dict", "FrozenDict"): _ordered,
     ("builtins", "set"): _set,
     ("builtins", "frozenset"): _frozen_set,
 }

@@ -133,6 +133,7 @@ class Learner:
             half_life_steps=how.recency_half_life_steps,
             pinned=config.demos.capacity,
         )
+        self._forgets_demos = config.algorithm == "calql" and not config.calql.keep_demos
         self._take_overs = TakeOvers(round(how.before_s * hz), how.before_reward)
         self.shaper = Shaper(config.process, agent.gamma, hz)
         self._weigh()
@@ -170,8 +171,9 @@ class Learner:
         Returns:
             Whether it is new; a record that was added before changes nothing.
         """
-        if self.config.algorithm == "calql" and not self.config.calql.keep_demos:
+        if self._forgets_demos:
             self.replay.drop_demos()
+            self._forgets_demos = False
         if not self.replay.add(self._seen(record)):
             return False
         charges = self._take_overs.add(record)
@@ -305,10 +307,7 @@ class Learner:
         """What the critics think of an executed step, if there are any; a scalar that may not be ready yet."""
         if not isinstance(self._agent, AgentState):
             return None
-        views: dict[str, npt.NDArray[Any]] = {}
-        if self.eyes is not None:
-            seen = self.eyes.see(record.obs)
-            views = {name: crops[0] for name, crops in seen.features.items()} or dict(seen.images)
+        views = {} if self.eyes is None else self.eyes.views_of(record.obs)
         return step_value(self.config.agent, self._agent, record.obs.state, record.action_executed, views)
 
     @property

@@ -255,11 +255,11 @@ class Session:
         mark_best(self.run.checkpoints, int(row["checkpoint"]), float(row["wilson_low"]))
         self._progress.note(f"step {row['env_step']:,}: {line}")
 
-    def show(self, *, force: bool = False) -> None:
-        """Refresh the progress line if it is time to."""
+    def show(self, *, force: bool = False, warming: bool = False) -> None:
+        """Refresh the progress line if it is time to, or if forced; `warming` as in `StatusMeter.read`."""
         if not (force or self._progress.due):
             return
-        self._progress.show(self._meter.read(self.learner, self.metrics), force=force)
+        self._progress.show(self._meter.read(self.learner, self.metrics, warming=warming), force=force)
 
     def note(self, line: str) -> None:
         """Print a line that stays."""

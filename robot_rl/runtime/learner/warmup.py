@@ -14,4 +14,4 @@ def warm_up(session: Session, stop: StopFlag) -> None:
             return
         learner.warm_up()
         session.after_update()
-        session.show()
+        session.show(warming=True)

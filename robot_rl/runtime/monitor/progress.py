@@ -37,6 +37,7 @@ class Status:
         actors_wait: share of recent time in which acting stood still because learning was behind; shown if notable.
         learner_waits: share of recent time in which the learner lacked experience; shown if it is the greater part.
         lateness: of the control steps, where they are taken in real time.
+        stored: update calls made on stored episodes, and to make, while nothing acts; None once something does.
     """
 
     env_steps: int
@@ -50,10 +51,20 @@ class Status:
     actors_wait: float = 0.0
     learner_waits: float = 0.0
     lateness: LatenessHistogram = field(default_factory=LatenessHistogram)
+    stored: tuple[int, int] | None = None
+
+    @property
+    def share(self) -> float:
+        """Of the work that is done, in [0, 1]."""
+        done, total = self.stored or (self.env_steps, self.total_steps)
+        return min(1.0, done / max(1, total))
 
     def text(self) -> str:
         """The progress line."""
-        left = max(0, self.total_steps - self.env_steps) / self.steps_per_s if self.steps_per_s > 0 else None
+        if self.stored is not None:
+            done, total = self.stored
+            left = _duration(_time_left(total - done, self.updates_per_s))
+            return f"update {done:,}/{total:,} on stored episodes · {self.updates_per_s:.0f} updates/s · {left} left"
         success = "-" if self.success is None else f"{self.success:.0%}"
         off = abs(self.utd - self.utd_target) > UTD_OFF_SHOWN * self.utd_target > 0.0
         parts = [
@@ -71,7 +82,8 @@ class Status:
         if self.lateness.total:
             p50_ms, p99_ms = (1e3 * self.lateness.quantile_s(q) for q in (0.5, 0.99))
             parts.append(f"late {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms, {self.lateness.missed} missed")
-        return " · ".join([*parts, f"{_duration(left)} left"])
+        left = _duration(_time_left(self.total_steps - self.env_steps, self.steps_per_s))
+        return " · ".join([*parts, f"{left} left"])
 
 
 class Progress:
@@ -107,8 +119,7 @@ class Progress:
 
             self._live = Live(refresh_per_second=8, transient=True)
             self._live.start()
-        share = min(1.0, status.env_steps / max(1, status.total_steps))
-        self._live.update(_bar(line, share))
+        self._live.update(_bar(line, status.share))
 
     def note(self, line: str) -> None:
         """Print a line that stays."""
@@ -130,9 +141,10 @@ class StatusMeter:
     def __init__(self) -> None:
         self._steps, self._updates, self._actors, self._learner = (RateMeter() for _ in range(4))
 
-    def read(self, learner: Learner, metrics: MetricsWriter) -> Status:
-        """The figures of now."""
+    def read(self, learner: Learner, metrics: MetricsWriter, *, warming: bool = False) -> Status:
+        """The figures of now; `warming` while updates are made on stored episodes before anything acts."""
         c, config = learner.counters, learner.config
+        on_stored = warming or config.env_steps == 0
         return Status(
             env_steps=c.env_steps,
             total_steps=config.env_steps,
@@ -145,6 +157,7 @@ class StatusMeter:
             actors_wait=self._actors.rate(c.actor_wait_s),
             learner_waits=self._learner.rate(c.learner_wait_s),
             lateness=metrics.lateness,
+            stored=(c.warmup_updates, config.pace.warmup_updates) if on_stored else None,
         )
 
 
@@ -171,6 +184,10 @@ def _bar(line: str, share: float) -> Any:
     from rich.text import Text
 
     return Group(ProgressBar(total=1.0, completed=share), Text(line))
+
+
+def _time_left(work: int, rate_per_s: float) -> float | None:
+    return max(0, work) / rate_per_s if rate_per_s > 0 else None
 
 
 def _duration(seconds: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import operator
 import os
@@ -93,6 +94,65 @@ def test_any_plain_data_comes_back(value: Any, protocol: int) -> None:
         assert equal(load_plain(write_pickle(Path(folder) / "x.pkl", value, protocol)), value)
 
 
+JAX_NAMES = (
+    ("jax._src.array", "_reconstruct_array"),
+    ("jax.experimental.array", "_reconstruct_array"),
+    ("jax._src.device_array", "reconstruct_device_array"),
+)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, HIGHEST])
+def test_arrays_of_jax_become_arrays_of_numpy(tmp_path: Path, protocol: int) -> None:
+    jnp = pytest.importorskip("jax.numpy")
+    frozen = pytest.importorskip("flax.core").FrozenDict
+    kernel = np.random.default_rng(0).standard_normal((3, 3, 2, 4)).astype(np.float32)
+    arrays: dict[str, Any] = {
+        "a": {"bias": np.zeros(4, np.float32), "kernel": kernel},
+        "i": np.arange(3, dtype=np.int32),
+    }
+    tree = {"a": {name: jnp.asarray(x) for name, x in arrays["a"].items()}, "i": jnp.arange(3), "n": jnp.float32(2.5)}
+    expected = arrays | {"n": np.array(2.5, np.float32)}
+    loaded = load_plain(write_pickle(tmp_path / "x.pkl", {"dict": tree, "frozen": frozen(tree)}, protocol))
+    assert equal(loaded, {"dict": expected, "frozen": expected})
+
+
+@pytest.mark.parametrize("spelling", JAX_NAMES)
+def test_what_older_versions_of_jax_called_it_is_known(tmp_path: Path, spelling: tuple[str, str]) -> None:
+    jnp = pytest.importorskip("jax.numpy")
+    file = write_pickle(tmp_path / "x.pkl", [jnp.arange(4.0)], 3)
+    now, then = ("c{}\n{}\n".format(*names).encode() for names in (JAX_NAMES[0], spelling))
+    assert now in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(now, then))
+    assert equal(load_plain(file), [np.arange(4, dtype=np.float32)])
+
+
+@pytest.mark.parametrize("protocol", [2, 4, HIGHEST])
+def test_jax_is_not_asked_to_call_anything(tmp_path: Path, protocol: int) -> None:
+    """What JAX restores an array with calls whatever the pickle names; the standard machine does."""
+    restore = pytest.importorskip("jax._src.array")._reconstruct_array
+    canary = tmp_path / CANARY
+    file = write_pickle(tmp_path / "x.pkl", Calls(restore, os.system, (f"touch {canary}",), None, {}), protocol)
+    with pytest.raises(DataError, match="nothing in it was executed"):
+        load_plain(file)
+    assert not canary.exists()
+    with pytest.raises(AttributeError, match="__setstate__"):
+        load_unsafely(file.read_bytes())
+    assert canary.exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Calls(codecs.encode, "import os", "rot13"),
+        Calls(codecs.encode, b"x", "hex_codec"),
+        Calls(codecs.encode, "\u0100", "latin1"),
+    ],
+)
+def test_bytes_of_protocol_2_are_the_only_thing_that_is_encoded(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(DataError, match=r"encodes something else|no readable pickle"):
+        load_plain(write_pickle(tmp_path / "x.pkl", value))
+
+
 def gadgets(canary: str) -> dict[str, Any]:
     """Pickles that touch the file `canary`, or reach for what could, on the standard machine."""
     touch = f"open({canary!r}, 'w').close()"
@@ -160,6 +220,25 @@ EMPTY_ARRAY = (
     name("numpy.core.multiarray", "_reconstruct") + b"(" + name("numpy", "ndarray") + b"K\x00\x85" + b"C\x01b" + b"tR"
 )
 HAND_MADE: dict[str, tuple[bytes, str]] = {
+    "array of jax made by another stand-in": (
+        name("jax._src.array", "_reconstruct_array") + b"(" + name("numpy", "dtype") + text("f4") + b"\x85N}tR.",
+        "not made of one of numpy",
+    ),
+    "array of jax without an array": (
+        name("jax._src.array", "_reconstruct_array") + b"(NN)}tR.",
+        "not made of one of numpy",
+    ),
+    "array of jax of bytes that are too few": (
+        name("jax._src.array", "_reconstruct_array")
+        + b"("
+        + name("numpy.core.multiarray", "_reconstruct")
+        + b"("
+        + name("numpy", "ndarray")
+        + b"K\x00\x85C\x01bt(K\x01K\x09\x85"
+        + DTYPE
+        + b"\x89C\x04abcdt}tR.",
+        "no readable pickle",
+    ),
     "dotted name": (name("numpy", "ndarray.__setstate__") + b".", "asks for"),
     "module of ours": (name("robot_rl.data.exchange.restricted_pickle", "_NAMES") + b".", "asks for"),
     "submodule": (name("numpy.core.multiarray", "fromfile") + b".", "asks for"),

@@ -14,7 +14,6 @@ from robot_rl.core.errors import ConfigError, DataError
 from robot_rl.data.demos import load_demos
 from robot_rl.data.episode_log import EpisodeMeta, EpisodeWriter
 from robot_rl.data.relabels import write_relabels
-from robot_rl.rewards.detector_config import DetectorConfig
 from robot_rl.runtime.config import DemoConfig, PaceConfig, TrainConfig
 from robot_rl.runtime.run_folder import create_run
 from robot_rl.runtime.tasks import gather_demos
@@ -47,6 +46,18 @@ def test_a_stopped_and_resumed_run_is_bit_identical(name: str, tmp_path: Path) -
     second = start(made, first.run)
     assert go(second)
     assert same(final_arrays(straight.run), final_arrays(second.run))
+
+
+@pytest.mark.parametrize(("env_steps", "end"), [(0, "update 6/6 on stored episodes · "), (20, "step ")])
+def test_the_progress_line_counts_updates_until_something_acts(
+    env_steps: int, end: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = start(config(tmp_path, env_steps=env_steps, **ALGORITHMS["iql"]))
+    assert go(session)
+    assert "Point: update 1/6 on stored episodes" in capsys.readouterr().out
+    session.show(force=True)
+    session.close()
+    assert f"Point: {end}" in capsys.readouterr().out
 
 
 def test_dropped_demonstrations_are_drawn_until_the_first_step_and_never_after(tmp_path: Path) -> None:
@@ -118,7 +129,6 @@ def test_relabels_that_are_not_there_are_one_sentence(tmp_path: Path) -> None:
         ({"env_steps": 0, "algorithm": "iql", "pace": PaceConfig()}, "with --pace.warmup-updates above 0"),
         ({"env_steps": 0, "algorithm": "rlpd"}, "nothing would act"),
         ({"demos": DemoConfig(dir=Path("x"), relabel="r", relabel_only=True)}, "add --env-steps 0"),
-        ({"pair": "Back", "detector": DetectorConfig(model=Path("x"))}, "rewarded by the rules of its two tasks"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], says: str, tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def test_small_waits_are_not_shown() -> None:
     assert replace(STATUS, utd_target=4.0, actors_wait=0.04, learner_waits=0.4).text() == STATUS.text()
 
 
+def test_work_on_stored_episodes_is_counted_in_updates() -> None:
+    warming = replace(STATUS, env_steps=0, stored=(1200, 5000))
+    assert warming.text() == "update 1,200/5,000 on stored episodes · 30 updates/s · 2:06 left"
+    assert warming.share == 0.24
+    assert (
+        "update 0/5,000 on stored episodes · 0 updates/s · ? left"
+        in replace(warming, stored=(0, 5000), updates_per_s=0.0).text()
+    )
+    assert STATUS.share == 0.075
+    assert replace(STATUS, env_steps=0, total_steps=0).share == 0.0
+
+
 def test_plain_lines_are_rare_and_can_be_forced(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress("Reach", live=False)
     for _ in range(5):
