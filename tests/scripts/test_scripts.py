@@ -118,6 +118,39 @@ def test_the_study_of_corrections_trains_six_conditions_and_compares_them_twice(
     assert baselines.count("_seed") == 8 and options.count("_seed") == 6
 
 
+def test_the_study_from_pictures_trains_three_seeds_on_features_of_both_cameras(
+    tmp_path: Path, doubles: dict[str, str]
+) -> None:
+    done = run(str(SCRIPTS / "pixels.sh"), str(tmp_path / "runs"), **doubles)
+    assert done.returncode == 0, done.stderr
+    configs = [read_arguments(line.split()[1:]).train for line in noted(doubles, "train")]
+    assert sorted((c.task, c.seed) for c in configs) == [(t, s) for t in ("PegInsert", "PickCube") for s in range(3)]
+    for config in configs:
+        assert config.lockstep and config.pictures.encoder == "random:small"
+        assert set(config.crops) == set(config.pictures.cameras) == {"wrist", "side"}
+    assert [line.count("_seed") for line in noted(doubles, "compare")] == [3, 3]
+
+
+def test_two_judges_are_trained_and_reward_a_pair_that_goes_on_from_stored_episodes(
+    tmp_path: Path, doubles: dict[str, str]
+) -> None:
+    program = tmp_path / "bin" / "robot-rl"
+    program.write_text(ROBOT_RL.replace('[ "$1" = train ] ||', '[ "$1 $2" = "train MoveCubeOut" ] ||'))
+    done = run(str(SCRIPTS / "robofume.sh"), str(tmp_path), **doubles)
+    assert done.returncode == 0, done.stderr
+    for verb, times in (("collect", 4), ("train", 2), ("evaluate", 2), ("relabel", 2)):
+        assert len(noted(doubles, f"reward {verb}")) == times
+    before, after = noted(doubles, "train")
+    config = read_arguments(before.split()[1:]).train
+    judge = tmp_path / "robofume" / "judge"
+    assert (config.task, config.pair, config.algorithm, config.env_steps) == ("MoveCubeOut", "MoveCubeBack", "calql", 0)
+    assert (config.detector.model, config.detector.pair) == (judge / config.task, judge / config.pair)
+    assert config.demos.relabel == "judge" and config.pace.warmup_updates
+    assert f"--resume {tmp_path}/robofume/pair/MoveCubeOut/now_seed0 --env-steps " in after
+    again = run(str(SCRIPTS / "robofume.sh"), str(tmp_path), **doubles)
+    assert again.returncode == 0 and len(noted(doubles, "train")) == 3, "it is gone on with what is there"
+
+
 def test_every_condition_is_one_that_can_be_trained() -> None:
     """What does not fit together must not be found out hours into the study."""
     lines = (SCRIPTS / "corrections.sh").read_text().splitlines()
