@@ -8,19 +8,17 @@ from pathlib import Path
 
 import viser
 
-from robot_rl.console.choices import offer
+from robot_rl.console.choices import guarded, offer
 from robot_rl.console.jobs import Jobs
 from robot_rl.console.panel_replay import NOTHING, sources
 from robot_rl.console.questions import Question, Questions
-from robot_rl.core.errors import ConfigError, RobotRlError
+from robot_rl.core.errors import ConfigError
 
 VERB = "label-prefs"
 PREFERENCES = "preferences"
 KEPT_S = 1.0
 """So long a question stays where it is when its answer is given: the next one takes its place."""
 PROMPT = "Two clips are to be compared: tab Preferences."
-
-Event = viser.GuiEvent[viser.GuiButtonHandle]
 
 
 class PreferencesPanel:
@@ -34,7 +32,7 @@ class PreferencesPanel:
     """
 
     def __init__(self, gui: viser.GuiApi, folder: Path, questions: Questions, may: Callable[[int], bool]) -> None:
-        self._folder, self._jobs, self._questions, self._may = folder, Jobs(folder), questions, may
+        self._folder, self._jobs, self._questions = folder, Jobs(folder), questions
         self._sources: dict[str, Path] = {}
         self._shown: Question | None = None
         self._until_s, self._told = 0.0, ""
@@ -45,7 +43,7 @@ class PreferencesPanel:
             self._goal = gui.add_text("Goal", "", hint="In words; empty to go on with the goal of before.")
             self._pairs = gui.add_number("Pairs", 100, min=1, max=10_000, step=1)
             self._frames = gui.add_number("Pictures", 1, min=1, max=8, step=1, hint="In each of the two clips.")
-            gui.add_button("Ask me", icon=viser.Icon.USER_QUESTION, color="blue").on_click(self._press)
+            gui.add_button("Ask me", icon=viser.Icon.USER_QUESTION, color="blue").on_click(guarded(may, self._ask))
 
     def turn(self) -> None:
         """Show what is asked now; for ten calls a second."""
@@ -68,17 +66,6 @@ class PreferencesPanel:
         offer(self._source, tuple(self._sources) or (NOTHING,))
         job = next((job for job in reversed(self._jobs.known()) if job.argv[0] == VERB), None)
         self._told = "" if job is None else f"{'Running' if job.running else 'Ended'}:\n\n```\n{job.tail(4)}\n```"
-
-    def _press(self, event: Event) -> None:
-        if event.client is None or event.client_id is None:
-            return
-        if not self._may(event.client_id):
-            event.client.add_notification("Take charge first", "Only who is in charge starts and stops programs.")
-            return
-        try:
-            event.client.add_notification("Done", self._ask(), auto_close_seconds=8.0)
-        except RobotRlError as e:
-            event.client.add_notification("That did not work", str(e), color="red")
 
     def _ask(self) -> str:
         data = self._sources.get(self._source.value)

@@ -8,19 +8,17 @@ from pathlib import Path
 
 import viser
 
-from robot_rl.console.choices import offer
+from robot_rl.console.choices import guarded, offer
 from robot_rl.console.jobs import Job, Jobs
 from robot_rl.console.library import list_runs
 from robot_rl.console.library_text import runs_table
-from robot_rl.core.errors import ConfigError, RobotRlError
+from robot_rl.core.errors import ConfigError
 from robot_rl.data.episode_log import SUFFIX
 from robot_rl.runtime.attend.recorder import CONSOLE
 
 EXPERT, NOBODY = "the scripted expert", "nobody"
 NONE_RUN = "nothing runs"
 DEMOS = "demos"
-
-Event = viser.GuiEvent[viser.GuiButtonHandle]
 
 
 class SessionsPanel:
@@ -34,25 +32,25 @@ class SessionsPanel:
     """
 
     def __init__(self, gui: viser.GuiApi, folder: Path, tasks: Sequence[str], may: Callable[[int], bool]) -> None:
-        self._folder, self._jobs, self._may = folder, Jobs(folder), may
+        self._folder, self._jobs = folder, Jobs(folder)
         self._task = gui.add_dropdown("Task", tuple(tasks))
         self._options = gui.add_text("Options", "", hint="Of the task, as NAME=VALUE, with spaces in between.")
         self._cameras = gui.add_text("Cameras", "", hint="Names with spaces in between, for example: side wrist")
         with gui.add_folder("Demonstrations"):
             self._n = gui.add_number("How many", 20, min=1, max=1000, step=1)
-            gui.add_button("Record", icon=viser.Icon.PLAYER_RECORD, color="red").on_click(self._guarded(self._record))
+            gui.add_button("Record", icon=viser.Icon.PLAYER_RECORD, color="red").on_click(guarded(may, self._record))
         with gui.add_folder("Training"):
             self._demos: viser.GuiDropdownHandle[str] = gui.add_dropdown("Demonstrations of", (EXPERT, NOBODY))
             self._steps = gui.add_number("Steps", 10_000, min=100, step=100)
             self._scripted = gui.add_checkbox(
                 "Scripted corrections", False, hint="A program takes over when progress stalls; so may you."
             )
-            gui.add_button("Train", icon=viser.Icon.SCHOOL, color="blue").on_click(self._guarded(self._train))
+            gui.add_button("Train", icon=viser.Icon.SCHOOL, color="blue").on_click(guarded(may, self._train))
         with gui.add_folder("Programs"):
             self._said = gui.add_markdown("")
             self._running: viser.GuiDropdownHandle[str] = gui.add_dropdown("Running", (NONE_RUN,))
             gui.add_button("Save and stop", icon=viser.Icon.PLAYER_STOP, color="gray").on_click(
-                self._guarded(self._stop)
+                guarded(may, self._stop)
             )
         with gui.add_folder("Runs"):
             self._runs = gui.add_markdown("")
@@ -95,22 +93,6 @@ class SessionsPanel:
 
     def _common(self) -> list[str]:
         return common_flags(self._options.value, self._cameras.value)
-
-    def _guarded(self, act: Callable[[], str]) -> Callable[[Event], None]:
-        """Do it for the one in charge, and tell whoever pressed what came of it."""
-
-        def press(event: Event) -> None:
-            if event.client is None or event.client_id is None:
-                return
-            if not self._may(event.client_id):
-                event.client.add_notification("Take charge first", "Only who is in charge starts and stops programs.")
-                return
-            try:
-                event.client.add_notification("Done", act(), auto_close_seconds=8.0)
-            except RobotRlError as e:
-                event.client.add_notification("That did not work", str(e), color="red")
-
-        return press
 
 
 def common_flags(options: str, cameras: str) -> list[str]:
