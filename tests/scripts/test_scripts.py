@@ -131,9 +131,11 @@ def test_the_study_from_pictures_trains_three_seeds_on_features_of_both_cameras(
     assert [line.count("_seed") for line in noted(doubles, "compare")] == [3, 3]
 
 
+@pytest.mark.parametrize("algorithm", ["iql", "calql"])
 def test_two_judges_are_trained_and_reward_a_pair_that_goes_on_from_stored_episodes(
-    tmp_path: Path, doubles: dict[str, str]
+    algorithm: str, tmp_path: Path, doubles: dict[str, str]
 ) -> None:
+    doubles["ALGORITHM"] = algorithm
     program = tmp_path / "bin" / "robot-rl"
     program.write_text(ROBOT_RL.replace('[ "$1" = train ] ||', '[ "$1 $2" = "train MoveCubeOut" ] ||'))
     done = run(str(SCRIPTS / "robofume.sh"), str(tmp_path), **doubles)
@@ -143,7 +145,12 @@ def test_two_judges_are_trained_and_reward_a_pair_that_goes_on_from_stored_episo
     before, after = noted(doubles, "train")
     config = read_arguments(before.split()[1:]).train
     judge = tmp_path / "robofume" / "judge"
-    assert (config.task, config.pair, config.algorithm, config.env_steps) == ("MoveCubeOut", "MoveCubeBack", "calql", 0)
+    assert (config.task, config.pair, config.algorithm, config.env_steps) == (
+        "MoveCubeOut",
+        "MoveCubeBack",
+        algorithm,
+        0,
+    )
     assert (config.detector.model, config.detector.pair) == (judge / config.task, judge / config.pair)
     assert config.demos.relabel == "judge" and config.pace.warmup_updates
     assert f"--resume {tmp_path}/robofume/pair/MoveCubeOut/now_seed0 --env-steps " in after
