@@ -77,15 +77,15 @@ def test_the_cameras_of_a_cell_are_opened_whole(tmp_path: Path, capsys: pytest.C
     with av.open(str(tmp_path / "video.nut"), "w", format="nut") as container:
         stream = container.add_stream("rawvideo", rate=30)
         stream.width, stream.height, stream.pix_fmt = 160, 120, "rgb24"
-        for n in range(60):
+        for n in range(300):
             image = np.zeros((120, 160, 3), np.uint8)
-            image[40:60, 20 + n : 40 + n] = 255
+            image[40:60, 20 + n % 60 : 40 + n % 60] = 255
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
     camera = f"{{provider: uvc, device: {tmp_path}/video.nut, width: 160, height: 120, crop: [20, 0, 100, 100]}}"
     cell = tmp_path / "cell.yaml"
     robot = "robot: {provider: franky}\ngripper: {provider: franky}\nworld: {provider: fixed}\n"
     cell.write_text(f"{robot}cameras:\n  front: {camera}\n")
-    arguments = ["crop", str(cell), "--auto", "--seconds", "1", "--out", str(tmp_path / "c.png")]
+    arguments = ["crop", str(cell), "--auto", "--seconds", "3", "--out", str(tmp_path / "c.png")]
     assert main(arguments) == 0
     text = capsys.readouterr().out
     assert "of 160x120" in text

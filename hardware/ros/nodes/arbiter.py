@@ -129,12 +129,13 @@ class ArbiterNode(CellNode):
         self._log_faults()
 
     def _tick(self) -> None:
-        now_s, period_s = self.now_s(), self._pace.note()
+        # The clock is read after all that is stamped: on a busy machine something newer could come in between.
         measurement = self._inputs.measurement()
+        wishes = [(role, *wish) for role, box in self._wishes.items() for wish in box.take()]
+        now_s, period_s = self.now_s(), self._pace.note()
         self._read_switches(now_s)
-        for role, box in self._wishes.items():
-            for message, info in box.take():
-                self._submit(now_s, role, message, *self._sources.name(role, info))
+        for role, message, info in wishes:
+            self._submit(now_s, role, message, *self._sources.name(role, info))
         if self._operator is not None:
             self._steer(self._operator, now_s, period_s)
         out = self._out = self.arbiter.tick(now_s, measurement)
