@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,27 +13,11 @@ from robot_rl.core.specs import ACTION_SIZE, GRIPPER
 from robot_rl.core.transition import Observation
 from robot_rl.core.types import Float32
 from robot_rl.policies.encoders import eyes_from
+from robot_rl.policies.perceptron import Layer, finite_array, forward, get_array, read_layers
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 STATE_CLIP = np.float32(10.0)
-LAYER_NORM_EPSILON = np.float32(1e-6)
 GRIPPER_COMMANDS = 3
-
-
-class Layer(NamedTuple):
-    """One affine layer.
-
-    Attributes:
-        weights: ``[out, in]``.
-        bias: ``[out]``.
-        gain: of the LayerNorm after it ``[out]``, or None without one.
-        shift: likewise.
-    """
-
-    weights: Float32
-    bias: Float32
-    gain: Float32 | None = None
-    shift: Float32 | None = None
 
 
 class GaussianPolicy:
@@ -51,20 +34,20 @@ class GaussianPolicy:
 
     def __init__(self, params: Arrays, version: int) -> None:
         """Use `from_params`."""
-        checked = {name: _finite(name, value) for name, value in params.items()}
+        checked = {name: finite_array(name, value) for name, value in params.items()}
         self._version = version
-        self._center = _get(checked, "normaliser/center")
-        self._scale = _get(checked, "normaliser/scale")
-        self._owned = _get(checked, "owned").astype(np.intp)
-        self._tanh = bool(_get(checked, "tanh"))
-        self._log_std_range = _get(checked, "log_std_range")
+        self._center = get_array(checked, "normaliser/center")
+        self._scale = get_array(checked, "normaliser/scale")
+        self._owned = get_array(checked, "owned").astype(np.intp)
+        self._tanh = bool(get_array(checked, "tanh"))
+        self._log_std_range = get_array(checked, "log_std_range")
         self._eyes = eyes_from(checked)
         inputs = self._center.size + sum(eye.size for eye in self._eyes)
-        self._actor = _layers(checked, "actor", inputs, 2 * self._owned.size)
+        self._actor = read_layers(checked, "actor", inputs, 2 * self._owned.size)
         self._gripper: tuple[Layer, ...] = ()
         self._epsilon = 0.0
         if "gripper_epsilon" in checked:
-            self._gripper = _layers(checked, "gripper", inputs, GRIPPER_COMMANDS)
+            self._gripper = read_layers(checked, "gripper", inputs, GRIPPER_COMMANDS)
             self._epsilon = float(checked["gripper_epsilon"])
         taken = {GRIPPER} if self._gripper else set()
         owned = self._owned.tolist()
@@ -117,7 +100,7 @@ class GaussianPolicy:
             x = np.concatenate([*(eye.see(obs) for eye in self._eyes), x])
         action = np.zeros(ACTION_SIZE, np.float32)
         d = self._owned.size
-        head = self._forward(self._actor, x)
+        head = forward(self._actor, x, tanh=self._tanh)
         u = head[:d]
         if not deterministic:
             low, high = self._log_std_range
@@ -131,47 +114,4 @@ class GaussianPolicy:
     def _gripper_command(self, x: Float32, rng: np.random.Generator, deterministic: bool) -> int:
         if not deterministic and rng.random() < self._epsilon:
             return int(rng.integers(GRIPPER_COMMANDS)) - 1
-        return int(self._forward(self._gripper, x).argmax()) - 1
-
-    def _forward(self, layers: tuple[Layer, ...], x: Float32) -> Float32:
-        """Evaluate a perceptron on one input ``[n]``."""
-        for layer in layers[:-1]:
-            x = layer.weights @ x + layer.bias
-            if layer.gain is not None and layer.shift is not None:
-                x = x - x.sum() / np.float32(x.size)
-                x = x / np.sqrt(x @ x / np.float32(x.size) + LAYER_NORM_EPSILON) * layer.gain + layer.shift
-            x = np.tanh(x) if self._tanh else np.maximum(x, np.float32(0.0))
-        out: Float32 = layers[-1].weights @ x + layers[-1].bias
-        return out
-
-
-def _finite(name: str, value: npt.NDArray[Any]) -> Float32:
-    array = np.array(value, np.float32)
-    if not np.isfinite(array).all():
-        raise DataError(f"policy parameter {name!r} is not finite")
-    return array
-
-
-def _get(params: Mapping[str, Float32], name: str) -> Float32:
-    if name not in params:
-        raise DataError(f"policy parameter {name!r} is missing, got {', '.join(sorted(params)) or 'none'}")
-    return params[name]
-
-
-def _layers(params: Mapping[str, Float32], net: str, inputs: int, outputs: int) -> tuple[Layer, ...]:
-    """The layers of one network in order, shapes checked from input to output."""
-    hidden = sum(1 for name in params if re.fullmatch(rf"{net}/\d+/w", name))
-    layers: list[Layer] = []
-    for part in [*map(str, range(hidden)), "out"]:
-        at = f"{net}/{part}"
-        norm = params.get(f"{at}/gain"), params.get(f"{at}/shift")
-        layer = Layer(_get(params, f"{at}/w"), _get(params, f"{at}/b"), *norm)
-        width = outputs if part == "out" else layer.bias.size
-        if layer.weights.shape != (width, inputs):
-            raise DataError(f"policy parameter '{at}/w' has shape {layer.weights.shape}, expected {(width, inputs)}")
-        for vector in layer[1:]:
-            if vector is not None and vector.shape != (width,):
-                raise DataError(f"a vector of policy layer {at!r} has shape {vector.shape}, expected {(width,)}")
-        layers.append(layer)
-        inputs = width
-    return tuple(layers)
+        return int(forward(self._gripper, x, tanh=self._tanh).argmax()) - 1

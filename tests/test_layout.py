@@ -37,6 +37,7 @@ MAY_IMPORT = {
 # What the robot PC runs must work without these, so that it need not install them; its nodes need ROS 2 alone.
 HEAVY = {"jax", "jaxlib", "flax", "optax", "torch", "rclpy"}
 ROS = re.compile(r"hardware/ros/")
+BASES = re.compile(r"policies/base/")
 ROS_LIBRARIES = {"rclpy", "rcl_interfaces", "builtin_interfaces", "lifecycle_msgs", "std_srvs"} | {
     f"{kind}_msgs" for kind in ("diagnostic", "geometry", "sensor", "std", "trajectory")
 }
@@ -46,7 +47,7 @@ LIGHT = ("controllers", "core", "data", "envs", "hardware", "policies", "testing
 JAX = {"jax", "jaxlib", "flax", "optax"}
 JAX_MODULES = re.compile(r"robot_rl/agents/|robot_rl/runtime/learner/learner")
 TORCH = {"torch", "torchvision", "open_clip", "timm", "transformers"}
-TORCH_MODULES = re.compile(r"robot_rl/(?:vision|rewards)/")
+TORCH_MODULES = re.compile(r"robot_rl/(?:vision|rewards)/|policies/base/")
 # Libraries to compare with: their modules run in an environment of the peer's, never in ours.
 PEERS = {"gym_hil", "sbx", "stable_baselines3"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -184,7 +185,8 @@ def test_what_the_robot_pc_runs_imports_no_heavy_library() -> None:
 
 
 def heavy_for(path: Path) -> set[str]:
-    return HEAVY - {"rclpy"} if ROS.match(relative(path)) else HEAVY
+    allowed = {"rclpy"} if ROS.match(relative(path)) else {"torch"} if BASES.match(relative(path)) else set()
+    return HEAVY - allowed
 
 
 def test_jax_is_imported_only_where_learning_happens() -> None:
@@ -196,7 +198,7 @@ def test_jax_is_imported_only_where_learning_happens() -> None:
     assert not wrong
 
 
-def test_torch_is_imported_only_where_pictures_are_judged() -> None:
+def test_torch_is_imported_only_where_pictures_are_judged_and_base_policies_live() -> None:
     wrong = [
         relative(path)
         for path in package_files()

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robot_rl.agents import bc, calql, iql, sac
+from robot_rl.agents import bc, calql, edit, iql, sac
 from robot_rl.agents.config import SacConfig
+from robot_rl.agents.edit_config import EditConfig
 from robot_rl.agents.offline_config import CalqlConfig, IqlConfig
 from robot_rl.agents.updates import Update
 
@@ -36,11 +37,12 @@ class Algorithm:
 ALGORITHMS: Mapping[str, Algorithm] = {
     "rlpd": Algorithm(sac.init, sac.make_update, sac.actor_params),
     "bc": Algorithm(bc.init, bc.make_update, bc.actor_params),
+    "noise": Algorithm(sac.init, sac.make_update, sac.actor_params),
 }
 """Those without hyper-parameters of their own, by the name in `robot_rl.runtime.config.TrainConfig`."""
 
 
-def find_algorithm(name: str, options: IqlConfig | CalqlConfig | None = None) -> Algorithm:
+def find_algorithm(name: str, options: IqlConfig | CalqlConfig | EditConfig | None = None) -> Algorithm:
     """An algorithm by name.
 
     Args:
@@ -55,4 +57,10 @@ def find_algorithm(name: str, options: IqlConfig | CalqlConfig | None = None) ->
         )
     if isinstance(options, CalqlConfig):
         return Algorithm(calql.init, partial(calql.make_update, options=options), sac.actor_params)
+    if isinstance(options, EditConfig):
+        return Algorithm(
+            partial(edit.init, options=options),
+            partial(edit.make_update, options=options),
+            partial(edit.actor_params, options=options),
+        )
     return ALGORITHMS[name]

@@ -90,6 +90,11 @@ def acting_params(
         trees["gripper_epsilon"] = np.float32(gripper_epsilon)
     trees["tanh"] = np.float32(tanh)
     trees["log_std_range"] = np.array(log_std_range)
+    return named_arrays(trees)
+
+
+def named_arrays(trees: Any) -> dict[str, npt.NDArray[np.float32]]:
+    """Every leaf of a tree as a float32 array by its path, such as ``actor/0/w``; what is None has no entry."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(trees)
     return {_name(path): np.array(leaf, np.float32) for path, leaf in leaves}
 

@@ -95,9 +95,11 @@ def temperature_value(config: SacConfig, parameter: jax.Array) -> jax.Array:
     return jnp.exp(parameter) if config.temperature_form == "exp" else jax.nn.softplus(parameter)
 
 
-def _temperature_parameter(config: SacConfig) -> float:
+def temperature_parameter(config: SacConfig) -> jax.Array:
+    """The unconstrained parameter at the start."""
     alpha = config.initial_temperature
-    return math.log(alpha) if config.temperature_form == "exp" else math.log(math.expm1(alpha))
+    value = math.log(alpha) if config.temperature_form == "exp" else math.log(math.expm1(alpha))
+    return jnp.asarray(value, jnp.float32)
 
 
 class Optimisers(NamedTuple):
@@ -146,7 +148,7 @@ def init(
     gripper = None
     if config.gripper_critic:
         gripper = init_mlp(gripper_key, n, config.hidden, GRIPPER_COMMANDS, config.critic_layer_norm)
-    temperature = jnp.asarray(_temperature_parameter(config), jnp.float32)
+    temperature = temperature_parameter(config)
     return AgentState(
         actor=actor,
         average_actor=copy_tree(actor),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ from robot_rl.core.config import Range, check_ranges
 from robot_rl.core.errors import ConfigError
 
 Rows = list[dict[str, Any]]
+Name = Literal["rates", "replay", "update", "transport", "log", "policy", "cell", "operator", "reward", "base"]
 
 
 @dataclass(frozen=True)
@@ -27,22 +28,32 @@ class BenchArguments:
             and parameters between two processes, beside plain gRPC (needs grpcio: pip install 'robot-rl[bench]');
             log: steps written, read and put into a replay, checkpoints; policy: one action in numpy; cell: how
             punctual control steps are on the simulated cell over ROS 2 with two cameras; operator: from an event at an
-            operator's device to the arm's target; reward: one look of the success classifier. All but the last three by
-            default.
+            operator's device to the arm's target; reward: one look of the success classifier; base: time of a plan and
+            success of a base policy, by how it is sampled (trains two). All but the last four by default.
         peer_python: interpreter of a second environment with gym-hil (rates), lerobot (replay) or sbx-rl (update),
             measured in the same run, round by round.
         minutes: of control steps, for cell.
-        n: pushes of each case, for operator.
+        n: pushes of each case, for operator; episodes of each sampler, for base.
+        task: for base.
+        task_options: of it; clearance_mm=0.2 for PegInsert unless given.
+        demos: of the scripted expert that are learnt from, for base.
         json: also write the rows to this file.
     """
 
-    what: Annotated[
-        tuple[Literal["rates", "replay", "update", "transport", "log", "policy", "cell", "operator", "reward"], ...],
-        tyro.conf.Positional,
-    ] = ("rates", "replay", "update", "transport", "log", "policy")
+    what: Annotated[tuple[Name, ...], tyro.conf.Positional] = (
+        "rates",
+        "replay",
+        "update",
+        "transport",
+        "log",
+        "policy",
+    )
     peer_python: Path | None = None
     minutes: Annotated[float, Range(0.05, 1440.0)] = 10.0
     n: Annotated[int, Range(1, 100_000)] = 200
+    task: str = "PegInsert"
+    task_options: dict[str, bool | int | float | str] = field(default_factory=dict)
+    demos: Annotated[int, Range(1, 10_000)] = 50
     json: Path | None = None
 
     def __post_init__(self) -> None:
@@ -149,6 +160,14 @@ def _reward(a: BenchArguments) -> Rows:
     return reward_latency()
 
 
+def _base(a: BenchArguments) -> Rows:
+    from robot_rl.cli.meter import Meter
+    from robot_rl.runtime.bench.base import base_rates
+
+    options = a.task_options or None
+    return base_rates(task=a.task, task_options=options, demos=a.demos, episodes=a.n, meter=Meter)
+
+
 BENCHES: dict[str, Callable[[BenchArguments], Rows]] = {
     "rates": _rates,
     "replay": _replay,
@@ -159,4 +178,5 @@ BENCHES: dict[str, Callable[[BenchArguments], Rows]] = {
     "cell": _cell,
     "operator": _operator,
     "reward": _reward,
+    "base": _base,
 }

@@ -26,18 +26,23 @@ if TYPE_CHECKING:
 USAGE = """\
 usage: robot-rl demos record TASK [--n 20] [--out DIR]   record demonstrations from the task's scripted expert
        robot-rl demos record TASK --device spacemouse    record yours
+       robot-rl demos record TASK --policy RUN           record those of a trained policy, to be cloned
        robot-rl demos inspect PATH                       what an episode file or a folder of them holds"""
 
 
 @dataclass(frozen=True)
 class RecordArguments:
-    """Record successful demonstrations from the task's scripted expert, or yours; failed attempts are thrown away.
+    """Record successful demonstrations of the task's scripted expert, of a policy, or yours, without failed attempts.
 
     For learning from stored data of mixed quality, --careless and --keep-failures make such data.
 
     With a device, the arm waits after each reset until you take over, so there is no hurry and nothing to confirm. An
     attempt ends when the task is done, by the clock, or when you say so: success, failure, discard, abort. One that ran
     out of time can be called a success for two more seconds. docs/devices.md shows keys, buttons and axes.
+
+    With a policy, what it does can be cloned into another one that sees other things: give --cameras, --randomise lab
+    for pictures of many looks, and --task-options observe_objects=False if the other one is not told where the objects
+    are. See docs/residual_ppo.md.
 
     Attributes:
         task: id of the task.
@@ -52,9 +57,11 @@ class RecordArguments:
             time, another bundled cell, or the path of a cell's YAML. The expert must see there where the objects are.
         device: what you hold: spacemouse, gamepad, gamepad:/dev/input/js1, keyboard, or several joined by a plus sign;
             console for the browser of a `robot-rl console` of this machine; None for the scripted expert.
+        policy: folder of a run or checkpoint whose policy demonstrates, without exploring; task options of its run hold
+            unless others are given.
         cameras: names of those whose pictures are recorded, too.
         careless: share of the scripted expert's attempts in which it aims 4 cm to one side of where things are.
-        keep_failures: write the scripted expert's failed attempts too; n then counts all attempts.
+        keep_failures: write failed attempts too, of the scripted expert or the policy; n then counts all attempts.
         mode: of the device: hold takes over while it is moved or its button held; latch until the button is pressed
             again.
     """
@@ -68,6 +75,7 @@ class RecordArguments:
     crops: dict[str, Crop] = field(default_factory=dict)
     cell: str = IN_PROCESS
     device: str | None = None
+    policy: Path | None = None
     cameras: tuple[str, ...] = ()
     mode: Literal["hold", "latch"] = "hold"
     careless: Annotated[float, Range(0.0, 1.0)] = 0.0
@@ -77,11 +85,13 @@ class RecordArguments:
         """Check what only fits together.
 
         Raises:
-            ConfigError: the share is no share, or a person is asked to err.
+            ConfigError: the share is no share, a person is asked to err, or several are to demonstrate.
         """
         check_ranges(self)
         if self.device is not None and (self.careless or self.keep_failures):
             raise ConfigError("--careless and --keep-failures are for the scripted expert: leave out --device")
+        if self.policy is not None and (self.careless or self.device is not None):
+            raise ConfigError("a policy demonstrates alone: leave out --device and --careless, or --policy")
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,9 @@ def _record(argv: Sequence[str]) -> int:
     common: dict[str, Any] = {"n": a.n, "seed": a.seed, "folder": folder, "task_options": options}
     common["on_episode"] = lambda kept, failed: print(f"\r{kept}/{a.n} recorded, {failed} failed", end="", flush=True)
     with ExitStack() as stack:
-        if a.device is None:
+        if a.policy is not None:
+            report = _by_policy(a, a.policy, common)
+        elif a.device is None:
             env = stack.enter_context(closing(make_env(a.task, cell=a.cell, cameras=a.cameras, **options)))
             report = record_demos(
                 env,
@@ -145,6 +157,31 @@ def _env_options(a: RecordArguments) -> dict[str, Any]:
     """Options of the environment, as they go into the episodes' headers; imperfections may be among the task's."""
     looks = to_dict({RANDOMISE: read_randomisation(a.randomise), CROPS: check_crops(a.crops)})
     return {**a.task_options, **env_options(looks)}
+
+
+def _by_policy(a: RecordArguments, path: Path, common: dict[str, Any]) -> DemoReport:
+    from robot_rl.envs import make_env
+    from robot_rl.evaluation.checkpoints import load_saved_policy
+    from robot_rl.runtime.based import on_base
+    from robot_rl.runtime.demos import record_policy
+    from robot_rl.runtime.pictures import picture_options
+
+    saved = load_saved_policy(path)
+    if saved.task != a.task:
+        raise ConfigError(f"the policy of {path} was trained on {saved.task}, not {a.task}")
+    options = {**saved.task_options, **common["task_options"]}
+    told = {**options, "observe_objects": saved.task_options.get("observe_objects", True)}
+    seen = picture_options(saved.pictures, a.cameras, own_size=a.cell == IN_PROCESS)
+    made = make_env(a.task, cell=a.cell, **seen, **told)
+    hidden = () if options.get("observe_objects", True) else tuple(part.name for part in made.task.parts)
+    with closing(on_base(saved.base, made)) as env:
+        if saved.state_checksum and env.state_spec.checksum != saved.state_checksum:
+            raise DataError(
+                f"the policy of {path} expects the state layout {saved.state_checksum}, but {a.task} has "
+                f"{env.state_spec.checksum}: {', '.join(env.state_spec.slices)}"
+            )
+        how: dict[str, Any] = {**common, "task_options": options, "keep_failures": a.keep_failures}
+        return record_policy(env, saved.policy, without=hidden, **how)
 
 
 def _by_device(a: RecordArguments, env: Env, common: dict[str, Any]) -> DemoReport:

@@ -38,6 +38,16 @@ VERBS = {
     "train": Verb(
         "robot_rl.cli.train", "TASK [--seed 0] [--lockstep] ...", "train a policy; Ctrl-C saves, --resume goes on"
     ),
+    "bc": Verb("robot_rl.cli.bc", "TASK [--demos DIR] ...", "clone demonstrations into a base policy"),
+    "residual-ppo": Verb(
+        "robot_rl.cli.residual_ppo", "TASK --base RUN", "correct a frozen base by PPO in many simulations at once"
+    ),
+    "serve-base": Verb(
+        "robot_rl.cli.serve_base", "BASE [--port 8765]", "serve a base policy to programs on this or another machine"
+    ),
+    "base-card": Verb(
+        "robot_rl.cli.base_card", "TASK FILE [--inputs ...]", "say how somebody else's checkpoint is asked, as a base"
+    ),
     "act": Verb("robot_rl.cli.act", "--learner tcp://HOST:PORT", "act for a learner on this or another machine"),
     "keys": Verb("robot_rl.cli.keys", "create DIR [--actor NAME]", "keys for actors on other machines"),
     "eval": Verb("robot_rl.cli.evaluate", "CHECKPOINT [--n 100]", "success rate of a checkpoint or run, without help"),

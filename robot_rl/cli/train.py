@@ -15,10 +15,11 @@ import tyro
 
 from robot_rl.agents.config import PRESETS
 from robot_rl.agents.config import preset as agent_preset
+from robot_rl.agents.edit_config import EDIT_PRESETS, EditConfig
 from robot_rl.cli.arguments import parse, take_option
 from robot_rl.cli.main import EXIT_INTERRUPTED
 from robot_rl.core.config import merge, read_yaml, to_dict
-from robot_rl.core.errors import ConfigError
+from robot_rl.core.errors import ConfigError, unknown_name
 from robot_rl.core.imperfections import PRESETS as IMPERFECT
 from robot_rl.core.imperfections import read_imperfections
 from robot_rl.core.randomisation import PRESETS as RANDOM
@@ -29,10 +30,11 @@ from robot_rl.runtime.run_folder import RunFolder, open_run
 DESCRIPTION = f"""\
 Train a policy for TASK with demonstrations, practice and, if wanted, corrections.
 
-Values are merged in this order, later ones win: defaults, --preset, --config, --imperfections and --randomise PRESET,
-flags. Everything is written to runs/TASK/DATE_seedN/: config.yaml, episodes.csv, learner.csv, episodes/, checkpoints/,
-tb/, report.html. Ctrl-C saves and exits with code 130; --resume goes on, also after a crash. Presets of the agent:
-{", ".join([*PRESETS, "auto"])}; of imperfections: {", ".join(IMPERFECT)}; of randomise: {", ".join(RANDOM)}.
+Values are merged in this order, later ones win: defaults, --preset, --config, --imperfections, --randomise and --edit
+PRESET, flags. Everything is written to runs/TASK/DATE_seedN/: config.yaml, episodes.csv, learner.csv, episodes/,
+checkpoints/, tb/, report.html. Ctrl-C saves and exits with code 130; --resume goes on, also after a crash. Presets of
+the agent: {", ".join([*PRESETS, "auto"])}; of imperfections: {", ".join(IMPERFECT)}; of randomise: {", ".join(RANDOM)};
+of edit, which corrects the policy that --base PATH names: {", ".join(EDIT_PRESETS)}.
 """
 
 
@@ -79,10 +81,10 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
     Raises:
         ConfigError: a key or value is wrong, or the task does not fit the run to resume.
     """
-    args = [_demos_flag(arg, following) for arg, following in zip_longest(argv, argv[1:], fillvalue="")]
+    args = [_short_flag(arg, following) for arg, following in zip_longest(argv, argv[1:], fillvalue="")]
     task = args.pop(0) if args and not args[0].startswith("-") else None
     preset, file, resume = (take_option(args, flag) for flag in ("--preset", "--config", "--resume"))
-    imperfections, randomise = (take_option(args, flag) for flag in ("--imperfections", "--randomise"))
+    imperfections, randomise, edit = (take_option(args, flag) for flag in ("--imperfections", "--randomise", "--edit"))
     base = TrainConfig() if resume is None else open_run(Path(resume)).config()
     asks_help = bool({"-h", "--help"} & set(args))
     if preset is None and file is None and resume is None and not asks_help:
@@ -95,6 +97,9 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
         base = replace(base, imperfections=read_imperfections(imperfections))
     if randomise is not None:
         base = replace(base, randomise=read_randomisation(randomise))
+    if edit is not None:
+        base = merge(base, {"edit": to_dict(_edit_preset(edit))})
+        args = ["--algorithm", "edit", *args]  # not checked before --base is known
     if task is not None:
         if resume is not None and task != base.task:
             raise ConfigError(f"the run {resume} trains {base.task}, not {task}")
@@ -107,8 +112,16 @@ def read_arguments(argv: Sequence[str]) -> TrainArguments:
     return parsed
 
 
-def _demos_flag(arg: str, following: str) -> str:
-    """``--demos DIR`` and ``--demos 20`` are short for ``--demos.dir DIR`` and ``--demos.n 20``."""
+def _edit_preset(name: str) -> EditConfig:
+    if name not in EDIT_PRESETS:
+        raise ConfigError(unknown_name("--edit", name, EDIT_PRESETS))
+    return EDIT_PRESETS[name]
+
+
+def _short_flag(arg: str, following: str) -> str:
+    """``--demos DIR``, ``--demos 20``, ``--base PATH``: short for ``--demos.dir``, ``--demos.n``, ``--base.path``."""
+    if arg == "--base":
+        return "--base.path"
     if arg != "--demos":
         return arg
     return "--demos.n" if following.isdigit() else "--demos.dir"

@@ -97,6 +97,11 @@ class StepRecord:
         """Whether the episode ended with this step."""
         return self.terminated or self.truncated
 
+    @property
+    def guided(self) -> bool:
+        """Whether a person, a stand-in or a demonstration acted, and not the policy."""
+        return self.intervention or self.source is not Source.POLICY
+
     def validate(self) -> None:
         """Check the record against the schema.
 
@@ -155,6 +160,25 @@ class ViewBatch(NamedTuple):
     batch: Batch
     views: dict[str, npt.NDArray[Any]]
     next_views: dict[str, npt.NDArray[Any]]
+
+
+class ChunkBatch(NamedTuple):
+    """A batch with the first h steps of each window, for critics and policies of action chunks.
+
+    A window of k < h steps, at the end of an episode or of what is stored of it, keeps its k steps: reward, discount
+    and successor are those after k, and what is missing of the chunk repeats its last command, marked as not valid.
+
+    Attributes:
+        batch: everything else; its windows are at least h steps long where so much is stored.
+        actions: of the steps of the window ``[..., h, 7]``, the first of them `Batch.action`.
+        valid: 1 for steps that the window holds, 0 for repeated ones ``[..., h]``; the first is always 1.
+        guided: 1 for valid steps in which a person, a stand-in or a demonstration acted ``[..., h]``.
+    """
+
+    batch: Batch | ViewBatch
+    actions: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.float32]
+    guided: npt.NDArray[np.float32]
 
 
 class ReturnsBatch(NamedTuple):

@@ -161,8 +161,8 @@ class LeRobot:
 
 
 def _row_floats() -> int:
-    # state, action, components, link
-    return STATE_SIZE + ACTION_SIZE + len(STORED) + 1
+    # state, action, components, guided, link
+    return STATE_SIZE + ACTION_SIZE + len(STORED) + 2
 
 
 def _floor(buffer: ReplayBuffer, size: int, rng: np.random.Generator) -> Callable[[], None]:

@@ -7,7 +7,7 @@ An episode of T steps occupies T + 1 consecutive slots, the last of which holds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from robot_rl.data.rewards import STORED, check_components, component_index, com
 from robot_rl.data.windows import BOOTSTRAPS, NO_LINK, TERMINATES, Slots
 
 NO_STEP = -1
+StoredAction = Literal["executed", "policy"]
 
 
 class Frame(NamedTuple):
@@ -45,12 +46,14 @@ class FrameStore:
         feature_shapes: ``(K, h, w, C)`` by camera name, of K crops.
         corrections_in_demos: steps under an operator's command belong to the demonstration share too.
         half_life_steps: age at which an online step is drawn half as often as the newest; None draws uniformly.
+        action: what is stored as a step's action: what was executed, or what the policy proposed. The latter exists
+            only where the policy acted, so no other step is then drawn.
 
     Raises:
         DataError: so much memory cannot be had, or the half-life is too short.
 
     Attributes:
-        rows: ``float32[slots, n + 7 + components + 1]``, see `robot_rl.data.windows`.
+        rows: ``float32[slots, n + 7 + components + 2]``, see `robot_rl.data.windows`.
         images: ``uint8[slots, H, W, 3]`` by camera name. Pages are touched only when a frame is written.
         features: ``float16[slots, K, h, w, C]`` by camera name; likewise.
         episode: number of the episode in each slot, -1 if never written.
@@ -68,11 +71,13 @@ class FrameStore:
         feature_shapes: Mapping[str, tuple[int, int, int, int]] | None = None,
         corrections_in_demos: bool = True,
         half_life_steps: float | None = None,
+        action: StoredAction = "executed",
     ) -> None:
         self.state_size = state_size
         self._corrections_in_demos = corrections_in_demos
+        self._executed = action == "executed"
         self._components = state_size + ACTION_SIZE
-        width = self._components + len(STORED) + 1
+        width = self._components + len(STORED) + 2
         crops = feature_shapes or {}
         try:
             self.rows = np.zeros((slots, width), np.float32)
@@ -109,13 +114,17 @@ class FrameStore:
         self.episode[slot] = episode
         self.step[slot] = NO_STEP
         if frame.record is not None:
-            row[self.state_size : self._components] = frame.record.action_executed
-            row[self._components : -1] = component_row(frame.record.rewards)
-            self.step[slot] = frame.record.step_index
+            record = frame.record
+            row[self.state_size : self._components] = record.action_executed if self._executed else record.action_policy
+            row[self._components : -2] = component_row(record.rewards)
+            row[-2] = record.guided
+            self.step[slot] = record.step_index
         return lost
 
     def link(self, slot: int, record: StepRecord, *, pinned: bool) -> None:
-        """Declare that the next slot holds what followed this step; from now on it may be drawn.
+        """Declare that the next slot holds what followed this step; from now on windows may run through it.
+
+        It may also be drawn, unless the actions stored are the policy's and somebody else acted.
 
         Args:
             slot: where the step is.
@@ -123,6 +132,10 @@ class FrameStore:
             pinned: it is a demonstration, and not part of the online share.
         """
         self.rows[slot, -1] = TERMINATES if record.terminated else BOOTSTRAPS
+        if not self._executed:
+            if not pinned and not record.guided:
+                self.online.add(slot)
+            return
         if not pinned:
             self.online.add(slot)
         if pinned or (record.intervention and self._corrections_in_demos):

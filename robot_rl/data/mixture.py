@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ACTION_SIZE
-from robot_rl.core.transition import Batch, ReturnsBatch, ViewBatch
-from robot_rl.data.windows import Slots
+from robot_rl.core.transition import Batch, ChunkBatch, ReturnsBatch, ViewBatch
+from robot_rl.data.windows import Slots, check_chunk
 
 if TYPE_CHECKING:
     from robot_rl.data.replay import ReplayBuffer
@@ -24,6 +24,8 @@ class _Buffers(NamedTuple):
     ends: Slots
     views: dict[str, npt.NDArray[Any]]
     next_views: dict[str, npt.NDArray[Any]]
+    chunks: tuple[npt.NDArray[np.float32], ...]
+    flat_chunks: tuple[npt.NDArray[np.float32], ...]
 
 
 class MixtureSampler:
@@ -39,9 +41,10 @@ class MixtureSampler:
         utd: slices, one for each gradient step.
         demo_share: in [0, 1].
         rng: source of randomness, by default seeded with 0; its state is what `state` returns.
+        chunk: h, steps of each window to draw along; None draws none.
 
     Raises:
-        DataError: a size is below 1 or the share is not in [0, 1].
+        DataError: a size is below 1, the share is not in [0, 1], or chunks are longer than the buffer's windows.
     """
 
     def __init__(
@@ -51,7 +54,11 @@ class MixtureSampler:
         utd: int,
         demo_share: float = 0.5,
         rng: np.random.Generator | None = None,
+        *,
+        chunk: int | None = None,
     ) -> None:
+        if chunk is not None:
+            check_chunk(chunk, buffer.n_step)
         if batch_size < 1 or utd < 1 or not 0.0 <= demo_share <= 1.0:
             raise DataError(
                 f"got batch size {batch_size}, utd {utd}, demo share {demo_share}; expected sizes >= 1, share in [0, 1]"
@@ -59,6 +66,7 @@ class MixtureSampler:
         self.rng = np.random.default_rng(0) if rng is None else rng
         self._buffer = buffer
         self._shape = (utd, batch_size)
+        self._chunk = chunk
         self.is_demo = interleaved(batch_size, round(demo_share * batch_size))
         self._sets: list[_Buffers] = []
         self._turn = 0
@@ -82,23 +90,21 @@ class MixtureSampler:
             self._slots[:, is_demo] = demo.draw((utd, demos), self.rng)
         return self._slots
 
-    def sample(self) -> Batch | ViewBatch:
+    def sample(self) -> Batch | ViewBatch | ChunkBatch:
         """The next windows ``[utd, batch_size, ...]``, with what the networks see where the buffer holds views.
+
+        Returns:
+            A `ChunkBatch` of them where chunks are drawn.
 
         Raises:
             DataError: the buffer holds no transition.
         """
-        slots = self.draw_slots().reshape(-1)
         out = self._next_set()
-        self._buffer.gather(slots, out.flat, out.ends)
-        if not out.views:
-            return out.batch
-        for where, views in ((slots, out.views), (out.ends, out.next_views)):
-            self._buffer.gather_views(where, views, self.rng)
-        return ViewBatch(out.batch, out.views, out.next_views)
+        windows = self._draw(out)
+        return ChunkBatch(windows, *out.chunks) if out.chunks else windows
 
     def sample_with_returns(self, floor: float) -> ReturnsBatch:
-        """The draws that `sample` makes, with the discounted return of the stored episode from each on.
+        """The draws that `sample` makes, without chunks, with the discounted return of the stored episode from each on.
 
         Args:
             floor: what an episode that was cut or is under way earns after what is stored of it.
@@ -106,9 +112,21 @@ class MixtureSampler:
         Raises:
             DataError: the buffer holds no transition.
         """
-        batch, returns = self.sample(), np.empty(self._shape, np.float32)
+        batch, returns = self._draw(self._next_set()), np.empty(self._shape, np.float32)
         self._buffer.gather_returns(self._slots.reshape(-1), returns.reshape(-1), floor)
         return ReturnsBatch(batch, returns)
+
+    def _draw(self, out: _Buffers) -> Batch | ViewBatch:
+        slots = self.draw_slots().reshape(-1)
+        if out.flat_chunks:
+            self._buffer.gather_chunks(slots, ChunkBatch(out.flat, *out.flat_chunks), out.ends)
+        else:
+            self._buffer.gather(slots, out.flat, out.ends)
+        if not out.views:
+            return out.batch
+        for where, views in ((slots, out.views), (out.ends, out.next_views)):
+            self._buffer.gather_views(where, views, self.rng)
+        return ViewBatch(out.batch, out.views, out.next_views)
 
     def _next_set(self) -> _Buffers:
         if not self._sets:
@@ -120,12 +138,15 @@ class MixtureSampler:
         lead, n = self._shape, self._buffer.state_spec.size
         rows = (*lead, n), (*lead, ACTION_SIZE), lead, lead, lead, (*lead, n)
         batch = Batch(*(np.empty(shape, np.float32) for shape in rows))
-        flat = Batch(*(array.reshape(lead[0] * lead[1], *array.shape[2:]) for array in batch))
+        flat = Batch(*(_flat(array) for array in batch))
+        steps = () if self._chunk is None else ((self._chunk, ACTION_SIZE), (self._chunk,), (self._chunk,))
+        chunks = tuple(np.empty((*lead, *shape), np.float32) for shape in steps)
         views, next_views = (
             {name: np.empty((*lead, *shape), self._buffer.views.dtype) for name, shape in self._buffer.views.shapes}
             for _ in range(2)
         )
-        return _Buffers(batch, flat, np.empty(lead[0] * lead[1], np.int64), views, next_views)
+        ends = np.empty(lead[0] * lead[1], np.int64)
+        return _Buffers(batch, flat, ends, views, next_views, chunks, tuple(_flat(array) for array in chunks))
 
     def state(self) -> dict[str, Any]:
         """The random generator's state, plain data for JSON."""
@@ -141,6 +162,10 @@ class MixtureSampler:
             self.rng.bit_generator.state = state["rng"]
         except (KeyError, TypeError, ValueError) as e:
             raise DataError(f"not the state of a {type(self.rng.bit_generator).__name__} generator: {e}") from e
+
+
+def _flat(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return array.reshape(-1, *array.shape[2:])
 
 
 def interleaved(size: int, marked: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

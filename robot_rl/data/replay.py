@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +18,14 @@ import numpy.typing as npt
 from robot_rl.core.errors import DataError, unknown_name
 from robot_rl.core.marks import DISCARDED
 from robot_rl.core.specs import StateSpec, ViewSpec
-from robot_rl.core.transition import Batch, Source, StepRecord
+from robot_rl.core.transition import Batch, ChunkBatch, Source, StepRecord, ViewBatch
 from robot_rl.core.types import Float32
-from robot_rl.data.frames import Frame, FrameStore, Region, check_fits
+from robot_rl.data.frames import Frame, FrameStore, Region, StoredAction, check_fits
 from robot_rl.data.index_set import IndexSet
 from robot_rl.data.mixture import MixtureSampler
 from robot_rl.data.rewards import RewardWeights, check_values, component_index
 from robot_rl.data.streams import Known, Open, Turns
-from robot_rl.data.windows import Slots, gather, gather_returns
+from robot_rl.data.windows import NO_CHUNKS, Chunks, Slots, check_chunk, gather, gather_returns
 
 __all__ = ["MixtureSampler", "ReplayBuffer", "ReplayCounters", "RewardWeights"]
 
@@ -68,6 +68,10 @@ class ReplayBuffer:
         corrections_in_demos: draw steps under an operator's command among the demonstrations too.
         half_life_steps: age at which a step is drawn half as often in the online share as the newest, in environment
             steps, at least 1; None draws uniformly. Demonstrations do not age.
+        action: what windows hold as actions: ``executed``, or what the ``policy`` proposed, for noise steering
+            (Wagenmaker et al. 2025, arXiv 2506.15799), where that is the noise a base policy decoded. Windows then
+            begin only where the policy acted, though they run through what others did, and demonstrations are not
+            drawn.
 
     Example:
         >>> buffer = ReplayBuffer(spec, 100_000)  # doctest: +SKIP
@@ -96,7 +100,10 @@ class ReplayBuffer:
         max_staged: int = 1_000,
         corrections_in_demos: bool = True,
         half_life_steps: float | None = None,
+        action: StoredAction = "executed",
     ) -> None:
+        if action not in get_args(StoredAction):
+            raise DataError(unknown_name("kind of stored action", action, get_args(StoredAction)))
         if capacity < 2 or pinned < 0 or n_step < 1 or not 0.0 <= gamma <= 1.0 or max_staged < 0:
             raise DataError(
                 f"replay with capacity {capacity}, pinned {pinned}, n_step {n_step}, gamma {gamma}, max_staged "
@@ -120,6 +127,7 @@ class ReplayBuffer:
             feature_shapes=self.feature_shapes,
             corrections_in_demos=corrections_in_demos,
             half_life_steps=half_life_steps,
+            action=action,
         )
         self._ring = Region(self._store, 0, capacity, pinned=False)
         self._demos = Region(self._store, capacity, capacity + pinned, pinned=True)
@@ -251,8 +259,21 @@ class ReplayBuffer:
 
         Rewards are composed here, with the weights of this moment.
         """
+        self._gather(slots, out, ends, NO_CHUNKS)
+
+    def gather_chunks(self, slots: Slots, out: ChunkBatch, ends: Slots) -> None:
+        """As `gather`, with the first h steps of each window; of views nothing is written.
+
+        Raises:
+            DataError: h is more than the longest window.
+        """
+        check_chunk(out.valid.shape[-1], self.n_step)
+        batch = out.batch.batch if isinstance(out.batch, ViewBatch) else out.batch
+        self._gather(slots, batch, ends, Chunks(out.actions, out.valid, out.guided))
+
+    def _gather(self, slots: Slots, out: Batch, ends: Slots, chunks: Chunks) -> None:
         weights = self.weights.motion(), self.weights.gripper()
-        gather(self._store.rows, slots, out, ends, weights, self.gamma, self.n_step)
+        gather(self._store.rows, slots, out, ends, weights, self.gamma, self.n_step, chunks)
 
     def gather_returns(self, slots: Slots, out: Float32, floor: float) -> None:
         """Write the discounted return of the stored episodes from `slots` ``[B]`` on into `out` ``[B]``.

@@ -1,16 +1,20 @@
 """Drawing n-step windows from packed rows: the one loop that every sampled transition passes.
 
-A row holds ``state | action | reward components | link``. The link says what is known about the step to the next
-row; a window follows links and can therefore cross neither an episode, nor the ring pointer, nor a gap, nor an unknown
-successor. The row behind a linked one always holds the frame seen next.
+A row holds ``state | action | reward components | guided | link``. The link says what is known about the step to the
+next row; a window follows links and can therefore cross neither an episode, nor the ring pointer, nor a gap, nor an
+unknown successor. The row behind a linked one always holds the frame seen next. Guided is 1 where the policy did not
+act itself (`robot_rl.core.transition.StepRecord.guided`).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from robot_rl.core.errors import DataError
 from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Batch
 from robot_rl.core.types import Float32
@@ -20,8 +24,45 @@ Slots = npt.NDArray[np.int64]
 _BLOCK = 64
 
 
+class Chunks(NamedTuple):
+    """The first h steps of windows, see `robot_rl.core.transition.ChunkBatch`.
+
+    Attributes:
+        actions: ``[B, h, 7]``.
+        valid: ``[B, h]``.
+        guided: ``[B, h]``.
+    """
+
+    actions: Float32
+    valid: Float32
+    guided: Float32
+
+
+NO_CHUNKS = Chunks(np.empty((0, 0, ACTION_SIZE), np.float32), *(np.empty((0, 0), np.float32) for _ in range(2)))
+
+
+def check_chunk(chunk: int, n_step: int) -> None:
+    """Check how many steps of each window are wanted.
+
+    Raises:
+        DataError: it is less than one, or more than a window has.
+    """
+    if not 1 <= chunk <= n_step:
+        raise DataError(
+            f"chunks of {chunk} steps from windows of at most {n_step}; expected 1 <= chunk <= n_step: raise n_step, "
+            "or choose shorter chunks"
+        )
+
+
 def gather(
-    rows: Float32, slots: Slots, out: Batch, ends: Slots, weights: tuple[Float32, Float32], gamma: float, n_step: int
+    rows: Float32,
+    slots: Slots,
+    out: Batch,
+    ends: Slots,
+    weights: tuple[Float32, Float32],
+    gamma: float,
+    n_step: int,
+    chunks: Chunks = NO_CHUNKS,
 ) -> None:
     """Fill `out` with the windows that begin at `slots`.
 
@@ -29,17 +70,18 @@ def gather(
     (n-step returns, Sutton and Barto 2018, section 7.1), and the successor is the frame after the k-th step.
 
     Args:
-        rows: ``[slots, n + 7 + components + 1]``.
+        rows: ``[slots, n + 7 + components + 2]``.
         slots: first slot of each window ``[B]``, each with a link.
         out: arrays ``[B, ...]`` written in place.
         ends: receives the slot of the successor ``[B]``.
         weights: of the components in `Batch.reward` and in `Batch.gripper_reward`.
         gamma: discount per step.
         n_step: longest window, at least 1.
+        chunks: receives the first h <= n_step steps of each window, if they are wanted.
     """
     _gather(
         rows, slots, out.state, out.action, out.reward, out.gripper_reward, out.discount, out.next_state, ends,
-        *weights, gamma, n_step,
+        *weights, gamma, n_step, *chunks,
     )  # fmt: skip
 
 
@@ -58,8 +100,11 @@ def _gather(
     gripper_weights: Float32,
     gamma: float,
     n_step: int,
+    chunk_action: Float32,
+    chunk_valid: Float32,
+    chunk_guided: Float32,
 ) -> None:
-    n, width, actions = state.shape[1], rows.shape[1], action.shape[1]
+    n, width, actions, horizon = state.shape[1], rows.shape[1], action.shape[1], chunk_valid.shape[1]
     values = rows.reshape(-1)
     # Plain copies of a block first: the processor fetches many random rows at once, which the arithmetic between
     # them would prevent. Twice as fast as one pass. Loops, because numba's slice assignment is slow.
@@ -101,6 +146,13 @@ def _gather(
             reward[b], gripper_reward[b], discount[b], ends[b] = total, gripper_total, factor, slots[b] + k
             for c in range(n):
                 next_row[c] = run[at + c]
+            for i in range(horizon):
+                held = i < k
+                step = i * width if held else at - width
+                chunk_valid[b, i] = 1.0 if held else 0.0
+                chunk_guided[b, i] = run[step + width - 2] if held else 0.0
+                for c in range(actions):
+                    chunk_action[b, i, c] = run[step + n + c]
 
 
 def gather_returns(
@@ -112,7 +164,7 @@ def gather_returns(
     behind a gap is assumed to earn `floor` from there on, as in `robot_rl.data.rewards.mc_returns`.
 
     Args:
-        rows: ``[slots, n + 7 + components + 1]``.
+        rows: ``[slots, n + 7 + components + 2]``.
         slots: first slot of each return ``[B]``, each with a link.
         out: receives the returns ``[B]``.
         state_size: n.

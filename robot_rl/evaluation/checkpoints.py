@@ -21,10 +21,13 @@ from robot_rl.evaluation.evaluate import EVALUATION_SEED, Evaluation, evaluation
 from robot_rl.evaluation.rollout import Env, EpisodeResult, play_episode, time_limit_s
 from robot_rl.evaluation.run_record import read_config
 from robot_rl.evaluation.tables import read_json
+from robot_rl.runtime.base_config import BaseConfig, BaseUse, base_use
+from robot_rl.runtime.based import on_base
 from robot_rl.runtime.pictures import PictureConfig, open_eyes, picture_options, seeing
 from robot_rl.vision.eyes import Eyes
 
 ACTOR_FILE = "actor.safetensors"
+BASE_FILE = "base.json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class SavedPolicy:
         hz: control rate of the run, None if not recorded.
         cell: on which the run acted.
         pictures: that the policy looks at; it resizes and encodes them itself.
+        base: frozen policy that it corrects, if it does.
     """
 
     policy: Policy
@@ -54,6 +58,7 @@ class SavedPolicy:
     hz: float | None = None
     cell: str = IN_PROCESS
     pictures: PictureConfig = field(default_factory=PictureConfig)
+    base: BaseUse | None = None
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -70,23 +75,27 @@ def find_checkpoint(path: Path) -> Path:
         raise DataError(
             f"there is no checkpoint at {path}, expected a run folder or a folder such as checkpoints/000001000"
         )
-    if not (path / ACTOR_FILE).is_file() and not (path / "manifest.json").is_file():
+    if not any((path / name).is_file() for name in (ACTOR_FILE, BASE_FILE, "manifest.json")):
         raise DataError(f"{path} is no checkpoint: it holds neither {ACTOR_FILE} nor a folder checkpoints")
     return path
 
 
 def load_saved_policy(path: Path) -> SavedPolicy:
-    """Load the acting policy of a checkpoint, or of a run's newest one.
+    """Load the acting policy of a checkpoint, or of a run's newest one; a base policy follows its own plans.
 
     Raises:
         DataError: the checkpoint is absent, damaged, or no run lies around it, or the run's frozen encoder is another
             on this machine.
         ConfigError: the run's frozen encoder is not on this machine.
     """
-    from robot_rl.policies.gaussian import GaussianPolicy
+    from robot_rl.policies.published import published_policy
     from robot_rl.runtime.learner.checkpoint import load_actor
 
     checkpoint = find_checkpoint(path).resolve()
+    if (checkpoint / BASE_FILE).is_file():
+        from robot_rl.evaluation.saved_base import load_saved_base
+
+        return load_saved_base(checkpoint)
     params, state = load_actor(checkpoint)
     run_dir = checkpoint.parent.parent
     meta = read_json(run_dir / "run.json")
@@ -100,7 +109,7 @@ def load_saved_policy(path: Path) -> SavedPolicy:
     step = counters.get("env_steps") if isinstance(counters, Mapping) else None
     hz = meta.get("hz")
     pictures = from_dict(PictureConfig, config.get("pictures") or {}, "pictures")
-    policy = GaussianPolicy.from_params(params, _version(checkpoint))
+    policy = published_policy(params, _version(checkpoint))
     return SavedPolicy(
         seeing(policy, _open_eyes(pictures, state, checkpoint)),
         checkpoint,
@@ -112,7 +121,14 @@ def load_saved_policy(path: Path) -> SavedPolicy:
         float(hz) if isinstance(hz, int | float) else None,
         str(config.get("cell") or IN_PROCESS),
         pictures,
+        _base_of(config),
     )
+
+
+def _base_of(config: Mapping[str, Any]) -> BaseUse | None:
+    base = from_dict(BaseConfig, config.get("base") or {}, "base")
+    edit, noise = config.get("edit") or {}, config.get("noise") or {}
+    return base_use(base, str(config.get("algorithm", "")), edit.get("chunk", 1), noise.get("bound", 1.0))
 
 
 def _open_eyes(pictures: PictureConfig, state: Mapping[str, Any], checkpoint: Path) -> Eyes | None:
@@ -213,7 +229,7 @@ def run_job(
     from robot_rl.envs import make_env
 
     cameras = picture_options(saved.pictures, own_size=job.cell == IN_PROCESS)
-    env: Env = make_env(job.task, cell=job.cell, **cameras, **job.task_options)
+    env: Env = on_base(saved.base, make_env(job.task, cell=job.cell, **cameras, **job.task_options))  # type: ignore[assignment]
     try:
         if saved.state_checksum and env.state_spec.checksum != saved.state_checksum:
             raise DataError(

@@ -11,7 +11,7 @@ from robot_rl.core.errors import DataError
 from robot_rl.evaluation import report_sections as sections
 from robot_rl.evaluation import report_tables as tables
 from robot_rl.evaluation.charts import draw
-from robot_rl.evaluation.report_charts import learner_charts, learning_charts
+from robot_rl.evaluation.report_charts import cloning_charts, learner_charts, learning_charts
 from robot_rl.evaluation.report_detector import detector_section
 from robot_rl.evaluation.report_process import process_section
 from robot_rl.evaluation.report_runtime import runtime_section
@@ -77,7 +77,7 @@ def render_report(run: RunRecord) -> str:
             sections.verdict(run),
             sections.cards(run),
             sections.media(videos[-2:], stills, simulated=run.cell != IN_PROCESS),
-            sections.charts("Learning", map(draw, learning_charts(run))),
+            sections.charts("Learning", map(draw, cloning_charts(run) if run.cloned else learning_charts(run))),
             tables.evaluation_table(run),
             tables.effort(run),
             detector_section(run),

@@ -14,6 +14,7 @@ from robot_rl.evaluation.stats import rolling_mean
 
 STEPS = "environment steps"
 MINUTES = "robot time (min)"
+UPDATES = "steps of the optimiser"
 TRAINING, OPERATOR, EVALUATION, UNAIDED = 1, 2, 3, 6
 
 
@@ -63,6 +64,29 @@ def learner_charts(run: RunRecord) -> list[Chart]:
         Chart("Gripper critic", STEPS, "squared error", line("gripper_loss", color=2), log=True),
     ]
     return [c for c in charts if c.series]
+
+
+def cloning_charts(run: RunRecord) -> list[Chart]:
+    """Curves of a base policy that was cloned: losses, and success where it was rolled out."""
+    updates, held = run.learner.numbers("update"), run.learner.numbers("held_out_loss")
+    losses = (
+        Series("learnt from", updates, run.learner.numbers("loss")),
+        Series("held out, averaged weights", updates, held, color=EVALUATION),
+    )
+    rows = tuple({**row, "update": _update(row)} for row in run.evaluations)
+    note = "Rolled out alone from fixed initial states; noise follows from these (bars: 95 % Wilson)."
+    success = (evaluation_series(rows, "update", 1.0),)
+    return [
+        Chart(
+            "Loss", UPDATES, "mean squared error", losses, log=True, note="A held-out loss says little about success."
+        ),
+        Chart("Success", UPDATES, "success rate", success, percent=True, note=note),
+    ]
+
+
+def _update(row: Mapping[str, Any]) -> int | None:
+    name = str(row.get("checkpoint", ""))
+    return int(name) if name.isdigit() else None
 
 
 def _success(run: RunRecord, x: Array, label: str, key: str, scale: float) -> Chart:

@@ -40,7 +40,7 @@ def header(run: RunRecord) -> str:
         )
         if name in changed
     ]
-    details += _pictures(run)
+    details += _pictures(run) + _cloning(run)
     corrections = run.config.get("corrections")
     if isinstance(corrections, str):
         details.append("no corrections" if corrections == "none" else f"{corrections} corrections")
@@ -52,6 +52,17 @@ def header(run: RunRecord) -> str:
         f'<header><div class="eyebrow">robot_rl training report</div><h1>{escape(run.task)}</h1>'
         f'<p class="sub">{escape(" · ".join(details))}<br>{escape(run.path.name)}</p></header>'
     )
+
+
+def _cloning(run: RunRecord) -> list[str]:
+    """What kind of policy was cloned, and what it looked at."""
+    model = run.config.get("model")
+    if not (run.cloned and isinstance(model, Mapping)):
+        return []
+    sight = model.get("sight")
+    cameras = sight.get("cameras") if isinstance(sight, Mapping) else None
+    kind = [f"base policy, {model.get('objective')}, {model.get('backbone')}"]
+    return kind + ([f"looks at {', '.join(map(str, cameras))}"] if isinstance(cameras, list) and cameras else [])
 
 
 def _pictures(run: RunRecord) -> list[str]:
@@ -143,12 +154,25 @@ def cards(run: RunRecord) -> str:
         ("Wall clock", minutes(wall_s / 60), "", f"{len(run.episodes)} training episodes"),
         ("Updates per step", format_number(last(run.learner.numbers("utd"))), "", _utd_text(run)),
     ]
+    if run.cloned:
+        shown = [*shown[:2], shown[3], *_cloning_cards(run)]
     body = "".join(
         f'<div class="card"><span class="name">{escape(name)}</span><b>{escape(value)}</b>'
         f"{extra}<span>{escape(note)}</span></div>"
         for name, value, extra, note in shown
     )
     return f'<section class="cards">{body}</section>'
+
+
+def _cloning_cards(run: RunRecord) -> list[tuple[str, str, str, str]]:
+    """Figures of a cloned base policy in the place of those of practice."""
+    table = run.learner
+    steps, wall_s = last(table.numbers("update")), last(table.numbers("wall_s"))
+    held = f"held out {format_number(last(table.numbers('held_out_loss')))}"
+    return [
+        ("Training", minutes(wall_s / 60), "", f"{format_number(steps)} steps of the optimiser"),
+        ("Loss", format_number(last(table.numbers("loss"))), "", held),
+    ]
 
 
 def _utd_text(run: RunRecord) -> str:

@@ -135,6 +135,9 @@ def play_episode(
         DeviceError: a person was wanted and did not come.
     """
     rng = np.random.default_rng(seed)
+    begin = getattr(policy, "reset", None)
+    if begin is not None:
+        begin()
     # In lock-step the start is the seed's alone, also of a run whose own episodes begin where the last one ended.
     obs, info = env.reset(seed=seed, options={"reset_by": "program"} if env.lockstep else None)
     if env.wanted():

@@ -115,7 +115,12 @@ class RunRecord:
     @property
     def acts(self) -> bool:
         """Whether it takes environment steps at all: a policy may be cloned from demonstrations without any."""
-        return self.config.get("env_steps") != 0
+        return self.config.get("env_steps") != 0 and not self.cloned
+
+    @property
+    def cloned(self) -> bool:
+        """Whether a base policy was cloned, by ``robot-rl bc``, whose steps are those of an optimiser."""
+        return is_cloned(self.config)
 
     @property
     def scripted_help(self) -> bool:
@@ -126,7 +131,7 @@ class RunRecord:
     def scripted_demos(self) -> bool:
         """Whether the run recorded its demonstrations itself, from the scripted expert."""
         settings = self.config.get("demos")
-        return isinstance(settings, Mapping) and not settings.get("dir")
+        return settings is None if self.cloned else isinstance(settings, Mapping) and not settings.get("dir")
 
     @property
     def step_s(self) -> float:
@@ -191,7 +196,7 @@ def read_run(run_dir: Path) -> RunRecord:
     for name, missing in (
         ("run.json (versions, machine, command)", not meta),
         ("config.yaml (settings)", not config),
-        ("episodes.csv (training episodes)", len(episodes) == 0),
+        ("episodes.csv (training episodes)", len(episodes) == 0 and not is_cloned(config)),
         ("learner.csv (updates)", len(learner) == 0),
         ("evaluations.jsonl (evaluations without help)", not evaluations),
     ):
@@ -243,6 +248,11 @@ def read_demos(folder: Path) -> DemoSummary:
         successes += records[-1].rewards.get("success", 0.0) > 0.5
         robot_s += float(times[-1] - times[0]) + period
     return DemoSummary(episodes, steps, int(successes), robot_s, unreadable)
+
+
+def is_cloned(config: Mapping[str, Any]) -> bool:
+    """Whether ``config.yaml`` is one of ``robot-rl bc``."""
+    return isinstance(config.get("model"), Mapping)
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], str]:

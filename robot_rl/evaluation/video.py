@@ -18,6 +18,8 @@ from robot_rl.core.protocols import Policy
 from robot_rl.core.types import Image
 from robot_rl.evaluation.evaluate import EVALUATION_SEED
 from robot_rl.evaluation.rollout import Env, EpisodeResult, play_episode
+from robot_rl.runtime.base_config import BaseUse
+from robot_rl.runtime.based import on_base
 from robot_rl.runtime.pictures import picture_options
 
 GREEN = (52, 190, 130)
@@ -177,7 +179,13 @@ def grid_frames(films: Sequence[Film]) -> Iterator[Image]:
 
 
 def film(
-    policy: Policy, task: str, *, n: int = 4, seed: int = EVALUATION_SEED, task_options: Mapping[str, Any] | None = None
+    policy: Policy,
+    task: str,
+    *,
+    n: int = 4,
+    seed: int = EVALUATION_SEED,
+    task_options: Mapping[str, Any] | None = None,
+    base: BaseUse | None = None,
 ) -> list[Film]:
     """Film the first n evaluation episodes of a task, picked by seed and not by outcome.
 
@@ -191,7 +199,7 @@ def film(
         raise ConfigError(f"got {n} episodes to film, expected at least 1")
     # Shadows cost ten times the time on a machine without a graphics card.
     options = {"render_camera": CAMERA, "render_size": TILE, "render_shadows": False, **dict(task_options or {})}
-    env: Env = make_env(task, render_mode="rgb_array", **options)
+    env: Any = on_base(base, make_env(task, render_mode="rgb_array", **options))
     try:
         return [film_episode(policy, env, seed + k) for k in range(n)]
     finally:
@@ -241,7 +249,7 @@ def record_run_video(run_dir: Path, *, n: int = 4, checkpoint: Path | None = Non
     try:
         saved = load_saved_policy(checkpoint or run_dir)
         options = {**saved.task_options, **picture_options(saved.pictures)}
-        films = film(saved.policy, saved.task, n=n, task_options=options)
+        films = film(saved.policy, saved.task, n=n, task_options=options, base=saved.base)
         name = f"evaluation_{saved.checkpoint.name}"
         path = write_video(folder / f"{name}.mp4", grid_frames(films), films[0].hz)
         save_stills(films[0], folder, name)

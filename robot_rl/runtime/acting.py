@@ -64,6 +64,7 @@ def make_record(
     task: str,
     t_wall_s: float,
     latency_ms: float,
+    action_base: Float32 | None = None,
 ) -> StepRecord:
     """The record of one control step.
 
@@ -81,6 +82,7 @@ def make_record(
         task: id of the task.
         t_wall_s: Unix time of the command.
         latency_ms: from the observation to the command.
+        action_base: what a frozen base would have done ``[7]``, or None.
     """
     terminated, truncated, info = outcome
     executed = np.clip(np.asarray(info.get("action_executed", action), np.float32), -1.0, 1.0)
@@ -106,4 +108,5 @@ def make_record(
         t_control_s=float(info["t_control_s"]),
         latency_ms=latency_ms,
         final_obs=obs_next if last else None,
+        action_base=action_base,
     )

@@ -19,10 +19,11 @@ from robot_rl.core.lateness import LatenessHistogram
 from robot_rl.core.marks import ABORT, END, FAILURE, PAUSE, READY, SUCCESS
 from robot_rl.core.protocols import Policy
 from robot_rl.core.specs import ACTION_SIZE
-from robot_rl.core.transition import Observation, StepRecord
+from robot_rl.core.transition import Observation, Source, StepRecord
 from robot_rl.core.types import TeleopState
 from robot_rl.hardware.takeover import LOST
 from robot_rl.runtime.acting import ActingConfig, TeleopFactory, make_record
+from robot_rl.runtime.based import Continuing, Planned, base_action
 from robot_rl.runtime.environment import Env, read_observation
 from robot_rl.runtime.operator import POLL_S, Seat, action_of, judged, vetoed
 from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
@@ -131,7 +132,9 @@ class Collector:
         return None if self._episode is None else self._episode.pending
 
     def set_policy(self, policy: Policy) -> None:
-        """Act with these parameters from the next step on."""
+        """Act with these parameters from the next step on; what the ones before decided on is done to its end."""
+        if isinstance(policy, Continuing):
+            policy.continue_from(self._policy)
         self._policy = policy
 
     def step(self) -> list[StepRecord]:
@@ -162,6 +165,8 @@ class Collector:
             if episode.waited:
                 episode.obs, _ = self._see(lambda: (self.env.look(),))
                 episode.waited = False
+                if isinstance(self._policy, Planned):
+                    self._policy.flush()
             record, obs_next = self._act(episode, operator)
         except _BadObservation as e:
             return self._cut(str(e))
@@ -312,6 +317,10 @@ class Collector:
             proposal = self._policy.act(episode.obs, episode.rng, deterministic=self.config.deterministic)
         proposal = np.clip(np.asarray(proposal, np.float32), -1.0, 1.0)
         action = action_of(operator) if operator.engaged else proposal
+        if operator.engaged or self.config.policy_source is Source.DEMO:
+            for planned in (self.env, self._policy):
+                if isinstance(planned, Planned):
+                    planned.flush()
         t_wall_s, latency_ms = time.time(), (time.perf_counter() - episode.t_seen_s) * 1e3
         obs_next, (_, _, terminated, truncated, info) = self._see(lambda: self.env.step(action))
         self.last_refusal = str(info.get("problem", ""))
@@ -331,6 +340,7 @@ class Collector:
             task=self.env.task_id,
             t_wall_s=t_wall_s,
             latency_ms=latency_ms,
+            action_base=base_action(episode.obs, self.env.state_spec),
         )
         return record, obs_next
 

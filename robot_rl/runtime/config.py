@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from robot_rl.agents.config import SacConfig
+from robot_rl.agents.edit_config import EditConfig, NoiseConfig
 from robot_rl.agents.offline_config import CalqlConfig, IqlConfig
 from robot_rl.core.cells import IN_PROCESS
 from robot_rl.core.config import Range, check_ranges, to_dict
@@ -18,10 +19,12 @@ from robot_rl.rewards.detector_config import DetectorConfig
 from robot_rl.rewards.process import reachable
 from robot_rl.rewards.process_config import ProcessConfig
 from robot_rl.runtime.advisor import AdvisorConfig
-from robot_rl.runtime.config_checks import check_algorithm, check_judges, check_takeover_range
+from robot_rl.runtime.base_config import BaseConfig, BaseUse, base_use
+from robot_rl.runtime.config_checks import check_algorithm, check_base, check_judges, check_takeover_range
 from robot_rl.runtime.pictures import PictureConfig
 
 Option = bool | int | float | str
+AlgorithmOptions = IqlConfig | CalqlConfig | EditConfig
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,8 @@ class TrainConfig:
         algorithm: ``rlpd`` reinforces; ``bc`` clones demonstrations and operator steps alone, which with corrections is
             HG-DAgger (Kelly et al. 2019, arXiv 1810.02890). It acts without exploring, and has no use for the rewards.
             ``iql`` and ``calql`` learn from recorded episodes of any quality, failures included, in
-            ``pace.warmup_updates``, and go on from there if there are environment steps.
+            ``pace.warmup_updates``, and go on from there if there are environment steps. ``edit`` corrects or chooses
+            among what the base proposes; ``noise`` reinforces the noise that the base decodes (DSRL).
         demos: demonstrations to start from.
         interventions: what is made of corrections.
         process: a dense reward for progress beside success, off by default.
@@ -191,6 +195,9 @@ class TrainConfig:
         agent: networks and hyper-parameters of the algorithm.
         iql: what implicit Q-learning has beside it.
         calql: what calibrated conservative Q-learning has beside it.
+        base: frozen policy that ``edit`` and ``noise`` build on.
+        edit: what is proposed and selected on top of it.
+        noise: how the base is steered.
         pace: how acting and learning keep step.
         evaluation: what is evaluated, and when.
         capacity: frames the replay buffer holds besides the demonstrations.
@@ -218,7 +225,7 @@ class TrainConfig:
     env_steps: Annotated[int, Range(0)] = 10_000
     corrections: Literal["none", "scripted"] = "none"
     lockstep: bool = False
-    algorithm: Literal["rlpd", "bc", "iql", "calql"] = "rlpd"
+    algorithm: Literal["rlpd", "bc", "iql", "calql", "edit", "noise"] = "rlpd"
     demos: DemoConfig = field(default_factory=DemoConfig)
     interventions: InterventionConfig = field(default_factory=InterventionConfig)
     process: ProcessConfig = field(default_factory=ProcessConfig)
@@ -226,6 +233,9 @@ class TrainConfig:
     agent: SacConfig = field(default_factory=SacConfig)
     iql: IqlConfig = field(default_factory=IqlConfig)
     calql: CalqlConfig = field(default_factory=CalqlConfig)
+    base: BaseConfig = field(default_factory=BaseConfig)
+    edit: EditConfig = field(default_factory=EditConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
     pace: PaceConfig = field(default_factory=PaceConfig)
     evaluation: EvalConfig = field(default_factory=EvalConfig)
     capacity: Annotated[int, Range(100)] = 200_000
@@ -246,6 +256,7 @@ class TrainConfig:
         """
         check_ranges(self)
         check_algorithm(self)
+        check_base(self)
         check_judges(self)
         check_takeover_range(self)
         self._check_process()
@@ -287,10 +298,15 @@ class TrainConfig:
         return env_options({"task_options": self.task_options, **to_dict(sections)})
 
     @property
-    def algorithm_options(self) -> IqlConfig | CalqlConfig | None:
+    def algorithm_options(self) -> AlgorithmOptions | None:
         """What the algorithm has beside `agent`."""
-        own: dict[str, IqlConfig | CalqlConfig] = {"iql": self.iql, "calql": self.calql}
+        own: dict[str, AlgorithmOptions] = {"iql": self.iql, "calql": self.calql, "edit": self.edit}
         return own.get(self.algorithm)
+
+    @property
+    def base_use(self) -> BaseUse | None:
+        """How the policy uses its base, if it has one."""
+        return base_use(self.base, self.algorithm, self.edit.chunk, self.noise.bound)
 
     @property
     def target_utd(self) -> float:

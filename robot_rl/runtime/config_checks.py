@@ -63,3 +63,42 @@ def check_takeover_range(config: TrainConfig) -> None:
             f"targets are clipped at {agent.q_range[0]:g}, where charges before take-overs would be lost: add "
             f"--agent.q-range {wider}, which holds before_reward at every step for ever"
         )
+
+
+def check_base(config: TrainConfig) -> None:
+    """Check that there is a base policy exactly where one is built on, and that it can be.
+
+    Raises:
+        ConfigError: it is missing, left over, or the settings do not fit; says what to do.
+    """
+    builds = config.algorithm in ("edit", "noise")
+    if not builds and config.base.path:
+        raise ConfigError(
+            f"--base is corrected by --algorithm edit or noise, not by {config.algorithm}: choose one, or leave it out"
+        )
+    if not builds:
+        return
+    if not config.base.path:
+        raise ConfigError(f"--algorithm {config.algorithm} needs a base policy: give --base PATH, see robot-rl bc")
+    if config.algorithm == "edit" and config.pace.random_steps:
+        raise ConfigError("the base acts first, not chance: leave pace.random_steps at 0")
+    if config.pair:
+        raise ConfigError("--pair trains two policies, and a base is of one task: leave out one of them")
+    if config.process.on:
+        raise ConfigError(f"--algorithm {config.algorithm} has no use for a process reward: leave it at none")
+    if config.algorithm == "noise":
+        if config.base.proposals != 1:
+            raise ConfigError("--algorithm noise has one proposal, that of the noise: leave base.proposals at 1")
+        return
+    edit = config.edit
+    if edit.select == "first" and config.base.proposals > 1:
+        raise ConfigError(
+            f"base.proposals is {config.base.proposals}, but edit.select is first: select by argmax, or ask for one"
+        )
+    if edit.chunk > config.agent.n_step:
+        raise ConfigError(
+            f"agent.n_step is {config.agent.n_step}, but values are of chunks of {edit.chunk} actions: add "
+            f"--agent.n-step {edit.chunk}"
+        )
+    if config.pictures.on:
+        raise ConfigError("edits of a base are learnt from states and its proposals: leave out --pictures.cameras")

@@ -1,8 +1,8 @@
-"""Demonstrations: recorded from a task's scripted expert or from a person at a device, one file per episode."""
+"""Demonstrations: recorded from a task's scripted expert, a person at a device, or a policy; one file per episode."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import numpy as np
 
+from robot_rl.core.base import BASE_PLAN
 from robot_rl.core.errors import DataError
-from robot_rl.core.protocols import Teleop
+from robot_rl.core.protocols import Policy, Teleop
 from robot_rl.core.specs import ACTION_SIZE
 from robot_rl.core.transition import Observation, Source, StepRecord
 from robot_rl.core.types import Float32
@@ -21,6 +22,7 @@ from robot_rl.runtime.collector import Collector
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.episode_files import EpisodeSink, episode_files
 from robot_rl.runtime.operator import keep_open
+from robot_rl.runtime.reduced import reduced, reduced_spec
 from robot_rl.runtime.repeat import repeat_facts
 from robot_rl.runtime.seeds import Stream, stream_rng, stream_seed
 
@@ -112,16 +114,58 @@ def record_demos(
         DataError: the expert fails too often, or the files cannot be written.
     """
     collector = Collector(env, ExpertPolicy(make_expert, seed), _acting(seed))
+    on_attempt = _patience(f"the expert of {env.task_id}", n, on_episode)
+    return _record(collector, n, folder, task_options or {}, on_attempt, keep_failures=keep_failures)
+
+
+def record_policy(
+    env: Env,
+    policy: Policy,
+    *,
+    n: int,
+    seed: int,
+    folder: Path,
+    task_options: Mapping[str, Any] | None = None,
+    on_episode: Callable[[int, int], None] | None = None,
+    keep_failures: bool = False,
+    without: Sequence[str] = (),
+) -> DemoReport:
+    """Record `n` successful episodes of a policy that does not explore, for another policy to learn from.
+
+    If it corrects a base policy, the states are written without the base's plans: as they are seen without the base.
+
+    Args:
+        env: the task's environment, with the base beside it if the policy corrects one; stays open.
+        policy: what demonstrates.
+        n: demonstrations wanted.
+        seed: of initial states.
+        folder: as in `record_demos`, and likewise below.
+        task_options: see there.
+        on_episode: see there.
+        keep_failures: see there.
+        without: parts of the state that the other policy will not be told, and which are not written.
+
+    Raises:
+        DataError: the policy fails too often, or the files cannot be written.
+        DeviceError: a base that runs elsewhere does not answer.
+    """
+    acting = replace(_acting(seed), policy_source=Source.POLICY, deterministic=True)
+    on_attempt = _patience(f"the policy on {env.task_id}", n, on_episode)
+    collector = Collector(env, policy, acting)
+    left_out = frozenset(without) | {BASE_PLAN}
+    return _record(collector, n, folder, task_options or {}, on_attempt, keep_failures=keep_failures, without=left_out)
+
+
+def _patience(who: str, n: int, on_episode: Callable[[int, int], None] | None) -> Callable[[int, int], None]:
+    """Reports attempts, until there were too many."""
 
     def on_attempt(kept: int, failed: int) -> None:
         if on_episode is not None:
             on_episode(kept, failed)
         if kept + failed >= MAX_ATTEMPTS_PER_DEMO * n and kept < n:
-            raise DataError(
-                f"the expert of {env.task_id} succeeded in {kept} of {kept + failed} attempts, {n} were wanted"
-            )
+            raise DataError(f"{who} succeeded in {kept} of {kept + failed} attempts, {n} were wanted")
 
-    return _record(collector, n, folder, task_options or {}, on_attempt, keep_failures=keep_failures)
+    return on_attempt
 
 
 class Still:
@@ -187,10 +231,12 @@ def _record(
     on_step: Callable[[Collector], None] | None = None,
     *,
     keep_failures: bool = False,
+    without: frozenset[str] = frozenset(),
 ) -> DemoReport:
     env, acting = collector.env, collector.config
     first = max(episode_files(folder), default=-1) + 1
-    meta = EpisodeMeta(env.task_id, env.state_spec, env.action_spec, run_id=acting.episode_prefix, seed=acting.seed)
+    spec = reduced_spec(env.state_spec, without)
+    meta = EpisodeMeta(env.task_id, spec, env.action_spec, run_id=acting.episode_prefix, seed=acting.seed)
     kept = failed = steps = 0
     while kept < n:
         episode = _one_episode(collector, on_step)
@@ -202,7 +248,7 @@ def _record(
         if succeeded or (episode and keep_failures):
             reset_seed = stream_seed(acting.seed, acting.episode_stream, collector.next_episode - 1)
             facts = repeat_facts(reset_seed, task_options) if env.lockstep else {}
-            _write(folder, first + kept, episode, replace(meta, extra=facts))
+            _write(folder, first + kept, reduced(episode, env.state_spec, without), replace(meta, extra=facts))
             kept, steps = kept + 1, steps + len(episode)
         failed += not succeeded
         if on_episode is not None:

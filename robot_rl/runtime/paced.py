@@ -8,6 +8,7 @@ from typing import Any
 
 from robot_rl.core.specs import ActionSpec, StateSpec
 from robot_rl.core.types import CellReadings, Float32
+from robot_rl.runtime.based import Planned
 from robot_rl.runtime.environment import Env
 
 
@@ -68,6 +69,11 @@ class Paced:
             self._tick_s = max(self._tick_s + 1.0 / self.hz, self._now_s())
             self._sleep(max(self._tick_s - self._now_s(), 0.0))
         return answer
+
+    def flush(self) -> None:
+        """Somebody else than the policy commands the next step."""
+        if isinstance(self._env, Planned):
+            self._env.flush()
 
     def wanted(self) -> str:
         """What a person has to see to before the first step."""

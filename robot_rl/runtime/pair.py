@@ -20,13 +20,14 @@ from robot_rl.core.config import write_yaml
 from robot_rl.core.errors import ConfigError
 from robot_rl.runtime.config import DemoConfig, TrainConfig
 from robot_rl.runtime.detection import other_side
+from robot_rl.runtime.gathering import gather_demos
 from robot_rl.runtime.learner.checkpoint import list_checkpoints
 from robot_rl.runtime.learner.resets import RESETS
 from robot_rl.runtime.locks import FolderLock
 from robot_rl.runtime.monitor.progress import Progress
 from robot_rl.runtime.run_folder import RunFolder, create_run, open_run
 from robot_rl.runtime.stop import stop_on_signals
-from robot_rl.runtime.tasks import gather_demos, simulate_pair
+from robot_rl.runtime.tasks import simulate_pair
 from robot_rl.runtime.transport.sockets import next_port
 from robot_rl.runtime.turns import SharedEnv
 

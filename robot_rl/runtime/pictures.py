@@ -177,6 +177,12 @@ class Seeing:
         if reset is not None:
             reset()
 
+    def flush(self) -> None:
+        """Somebody else acted: what the policy has planned is void."""
+        flush = getattr(self._policy, "flush", None)
+        if flush is not None:
+            flush()
+
     def act(self, obs: Observation, rng: np.random.Generator, *, deterministic: bool = False) -> Float32:
         """The action for an observation as it was read.
 

@@ -13,14 +13,45 @@ from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from robot_rl.core.config import from_dict, read_yaml, write_yaml
 from robot_rl.core.errors import ConfigError, StorageError
 from robot_rl.core.specs import ActionSpec, StateSpec
 from robot_rl.runtime.config import TrainConfig
 
-PACKAGES = ("robot-rl", "numpy", "jax", "optax", "mujoco", "gymnasium", "numba", "pyzmq", "msgpack", "safetensors")
+PACKAGES = (
+    "robot-rl",
+    "numpy",
+    "jax",
+    "optax",
+    "torch",
+    "mujoco",
+    "gymnasium",
+    "numba",
+    "pyzmq",
+    "msgpack",
+    "safetensors",
+)
+
+
+class RunConfig(Protocol):
+    """What a run folder is named after; the whole configuration is written into it."""
+
+    @property
+    def task(self) -> str:
+        """Id of the task."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+        ...
+
+    @property
+    def out_dir(self) -> Path:
+        """Where run folders are made."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -129,7 +160,7 @@ def replace_text(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def create_run(config: TrainConfig, state_spec: StateSpec, action_spec: ActionSpec, hz: float) -> RunFolder:
+def create_run(config: RunConfig, state_spec: StateSpec, action_spec: ActionSpec, hz: float) -> RunFolder:
     """Make a new run folder with its configuration and facts.
 
     Raises:
@@ -222,7 +253,7 @@ def git_commit() -> str:
     return out.stdout.strip()
 
 
-def _facts(config: TrainConfig, state_spec: StateSpec, action_spec: ActionSpec, hz: float) -> dict[str, Any]:
+def _facts(config: RunConfig, state_spec: StateSpec, action_spec: ActionSpec, hz: float) -> dict[str, Any]:
     return {
         "run_id": uuid.uuid4().hex[:8],
         "task": config.task,

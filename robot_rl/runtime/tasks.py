@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from robot_rl.core.cells import IN_PROCESS
-from robot_rl.core.errors import ConfigError, DataError, StorageError
-from robot_rl.data.cameras import observations
-from robot_rl.data.demos import episode_files, read_demos
-from robot_rl.data.episode_log import SUFFIX, Episode
-from robot_rl.data.labels import LABELS_FILE
-from robot_rl.data.relabels import RELABELS_FOLDER, Relabels, read_relabels, relabels_path
+from robot_rl.core.errors import ConfigError
 from robot_rl.runtime.acting import TeleopFactory
+from robot_rl.runtime.based import BasedEnv, on_base
 from robot_rl.runtime.config import TrainConfig
-from robot_rl.runtime.demos import record_demos
 from robot_rl.runtime.detection import open_judge, open_judges, picture_size
 from robot_rl.runtime.environment import Env
-from robot_rl.runtime.pictures import PictureConfig, picture_options
+from robot_rl.runtime.pictures import picture_options
 from robot_rl.runtime.process_model import open_progress
 from robot_rl.runtime.turns import SharedEnv
 
@@ -44,7 +34,7 @@ def open_env(config: TrainConfig) -> Env:
 
     cell = cell_config(config)
     own_size = cell is None
-    return make_env(
+    env = make_env(
         config.task,
         cell=config.cell,
         progress=open_progress(config),
@@ -53,6 +43,7 @@ def open_env(config: TrainConfig) -> Env:
         **(picture_size(config) if own_size and not config.pictures.on else {}),
         **config.env_options,
     )
+    return on_base(config.base_use, env)
 
 
 def open_pair(config: TrainConfig) -> tuple[SharedEnv, SharedEnv]:
@@ -89,7 +80,7 @@ def open_simulation(config: TrainConfig, *, judged: bool = False) -> Env:
     """
     from robot_rl.envs import make_env
 
-    return make_env(
+    env = make_env(
         config.task,
         progress=open_progress(config),
         detector=open_judge(config, real=False) if judged else None,
@@ -97,6 +88,7 @@ def open_simulation(config: TrainConfig, *, judged: bool = False) -> Env:
         **(picture_size(config) if judged and not config.pictures.on else {}),
         **config.env_options,
     )
+    return on_base(config.base_use, env)
 
 
 def simulate_pair(config: TrainConfig, *, judged: bool) -> tuple[SharedEnv, SharedEnv]:
@@ -163,113 +155,9 @@ def teleop_factory(config: TrainConfig, env: Env) -> TeleopFactory | None:
         return None
     from robot_rl.envs import make_corrector
 
+    own = env.unwrapped if isinstance(env, BasedEnv) else env
+
     def make(rng: Any) -> Any:
-        return make_corrector(env, rng)  # type: ignore[arg-type]
+        return make_corrector(own, rng)  # type: ignore[arg-type]
 
     return make
-
-
-def gather_demos(config: TrainConfig, folder: Path, env: Env, note: Callable[[str], None]) -> None:
-    """See to it that `folder` holds a run's demonstrations.
-
-    They are copied from the configured place, so that a run folder is all that is needed to go on, or recorded by the
-    scripted expert in simulation. What is there already is kept.
-
-    Raises:
-        ConfigError: the run is on a real cell, whose demonstrations cannot be simulated, and no place is configured.
-        DataError: the configured place holds none, or some for another task.
-        StorageError: they cannot be copied.
-    """
-    wanted = config.demos
-    if wanted.dir is not None:
-        check_demos(read_demos(wanted.dir, env.state_spec, config.task), config.pictures)
-        sources = episode_files(wanted.dir)
-        labels = sources[0].parent / LABELS_FILE
-        if labels.is_file():
-            _copy(labels, folder / LABELS_FILE)
-        if wanted.relabel:
-            check_relabels(config, read_relabels(sources[0].parent, wanted.relabel))
-            (folder / RELABELS_FOLDER).mkdir(exist_ok=True)
-            _copy(relabels_path(sources[0].parent, wanted.relabel), relabels_path(folder, wanted.relabel))
-        copied = sum(_copy(source, folder / source.name) for source in sources)
-        if copied:
-            note(f"copied {copied} demonstrations from {wanted.dir}")
-        return
-    have = len(list(folder.glob(f"*{SUFFIX}")))
-    if have < wanted.n:
-        cell = cell_config(config)
-        if cell is not None and not cell.simulated:
-            raise ConfigError(
-                f"the cell {config.cell} is no simulation, where the scripted expert could demonstrate: give recorded "
-                "episodes with --demos DIR, or none with --demos 0"
-            )
-        _record(config, folder, wanted.n - have, note)
-
-
-def check_demos(episodes: Sequence[Episode], pictures: PictureConfig) -> None:
-    """Check that demonstrations were recorded with the cameras that are learnt from.
-
-    Raises:
-        DataError: one was not; names the file, what it lacks and what it has.
-    """
-    for episode in episodes:
-        seen = observations(episode.records)
-        missing = [name for name in pictures.cameras if any(name not in obs.images for obs in seen)]
-        if missing:
-            have = ", ".join(sorted(seen[0].images)) or "none"
-            raise DataError(
-                f"{episode.path} lacks pictures of camera {', '.join(missing)}, it has {have}: record demonstrations "
-                f"with --cameras {' '.join(pictures.cameras)}, or learn from other cameras"
-            )
-
-
-def check_relabels(config: TrainConfig, relabels: Relabels) -> None:
-    """Check that what relabels can come to is not clipped away.
-
-    Raises:
-        ConfigError: it would be; says how to widen the range.
-    """
-    agent = config.agent
-    if config.algorithm == "bc" or agent.q_range is None or relabels.component != "process":
-        return
-    steps = 1.0 if config.demos.relabel_only or agent.gamma == 1.0 else 1.0 / (1.0 - agent.gamma)
-    values = np.concatenate(list(relabels.values.values()))
-    low, high = min(0.0, steps * float(values.min())), steps * float(values.max())
-    if low < agent.q_range[0] or high > max(agent.q_range[1], 0.0) + 1e-6:
-        raise ConfigError(
-            f"the relabels {relabels.name} come to between {low:.3g} and {high:.3g}, where targets are clipped to "
-            f"[{agent.q_range[0]:g}, {agent.q_range[1]:g}]: add --agent.q-range {low:.3g} {max(high, low + 1.0):.3g}"
-        )
-
-
-def _copy(source: Path, target: Path) -> bool:
-    if target.exists():
-        return False
-    partial = target.with_name(target.name + ".copy")
-    try:
-        shutil.copyfile(source, partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except OSError as e:
-        raise StorageError(f"cannot copy {source} to {target}: {e.strerror or e}") from e
-    return True
-
-
-def _record(config: TrainConfig, folder: Path, n: int, note: Callable[[str], None]) -> None:
-    from robot_rl.envs import make_expert
-
-    # An environment of its own: what was recorded must not shift the training episodes.
-    own: Any = open_simulation(config)
-    try:
-        report = record_demos(
-            own,
-            lambda rng: make_expert(own, rng),
-            n=n,
-            seed=config.seed,
-            folder=folder,
-            task_options=config.env_options,
-        )
-    finally:
-        own.close()
-    note(f"recorded {report.kept} demonstrations ({report.failed} failed attempts thrown away)")

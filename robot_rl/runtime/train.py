@@ -13,12 +13,13 @@ from robot_rl.core.config import write_yaml
 from robot_rl.core.errors import ConfigError, RobotRlError
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.environment import Env
+from robot_rl.runtime.gathering import gather_demos
 from robot_rl.runtime.learner.checkpoint import best_checkpoint, latest_checkpoint, list_checkpoints
 from robot_rl.runtime.locks import FolderLock
 from robot_rl.runtime.monitor.progress import Progress
 from robot_rl.runtime.run_folder import RunFolder, create_run
 from robot_rl.runtime.stop import StopFlag, stop_on_signals
-from robot_rl.runtime.tasks import cell_config, gather_demos, open_simulation, teleop_factory
+from robot_rl.runtime.tasks import cell_config, open_simulation, teleop_factory
 
 if TYPE_CHECKING:
     from robot_rl.runtime.learner.session import Session

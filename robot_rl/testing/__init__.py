@@ -13,6 +13,7 @@ attributes say otherwise. Run them on hardware only with free space around the t
 """
 
 from robot_rl.testing.arm import ArmContract, ArmFaultContract
+from robot_rl.testing.base import BasePolicyContract
 from robot_rl.testing.camera import CameraContract
 from robot_rl.testing.clock import ClockContract
 from robot_rl.testing.gripper import GripperContract
@@ -23,6 +24,7 @@ from robot_rl.testing.world import WorldContract
 __all__ = [
     "ArmContract",
     "ArmFaultContract",
+    "BasePolicyContract",
     "CameraContract",
     "ClockContract",
     "GripperContract",

@@ -17,7 +17,10 @@ from robot_rl.core.types import Float32
 
 
 class PolicyContract(ABC):
-    """Actions are bounded, repeatable and never made from nonsense."""
+    """Actions are bounded, repeatable and never made from nonsense.
+
+    A policy that remembers is told with its ``reset()`` that an episode begins, as those who run one do.
+    """
 
     @abstractmethod
     def make(self) -> tuple[Policy, StateSpec]:
@@ -59,15 +62,19 @@ class PolicyContract(ABC):
     def test_deterministic_actions_need_no_luck(self, policy: Policy, observations: list[Observation]) -> None:
         """The generator makes no difference, and is not advanced."""
         a, b = np.random.default_rng(1), np.random.default_rng(2)
-        for obs in observations:
-            first = policy.act(obs, a, deterministic=True)
-            np.testing.assert_array_equal(first, policy.act(obs, b, deterministic=True))
+        _begin(policy)
+        first = [policy.act(obs, a, deterministic=True) for obs in observations]
+        _begin(policy)
+        second = [policy.act(obs, b, deterministic=True) for obs in observations]
+        np.testing.assert_array_equal(first, second)
         assert a.random() == np.random.default_rng(1).random()
 
     def test_same_seed_same_actions(self, policy: Policy, observations: list[Observation]) -> None:
         """All randomness comes from the generator it is given."""
         a, b = np.random.default_rng(3), np.random.default_rng(3)
+        _begin(policy)
         first = [policy.act(obs, a) for obs in observations]
+        _begin(policy)
         second = [policy.act(obs, b) for obs in observations]
         np.testing.assert_array_equal(first, second)
 
@@ -112,6 +119,12 @@ class PolicyContract(ABC):
                     arrays[camera] = arrays[camera].repeat(2, axis=-3)
             with pytest.raises(DataError, match=camera):
                 policy.act(replace(observations[0], images=images, features=features), np.random.default_rng(7))
+
+
+def _begin(policy: Policy) -> None:
+    reset = getattr(policy, "reset", None)
+    if reset is not None:
+        reset()
 
 
 def _observation(row: Float32, views: ViewSpec, rng: np.random.Generator) -> Observation:

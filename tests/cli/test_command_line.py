@@ -77,7 +77,9 @@ def test_the_actor_process_loads_no_jax() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-@pytest.mark.parametrize("verb", ["train", "eval", "report", "compare", "tasks", "bench", "doctor", "demos record"])
+@pytest.mark.parametrize(
+    "verb", ["train", "bc", "eval", "report", "compare", "tasks", "bench", "doctor", "demos record"]
+)
 def test_every_verb_has_help_with_its_options(verb: str) -> None:
     done = call(*verb.split(), "--help")
     assert done.returncode == 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from robot_rl.core.transition import Batch, Observation, StepRecord
+from robot_rl.core.transition import Batch, ChunkBatch, Observation, Source, StepRecord
 from robot_rl.data.replay import ReplayBuffer, RewardWeights
 from robot_rl.data.windows import Slots
 from tests.data.episodes import SPEC
@@ -70,6 +70,15 @@ class Reference:
         discount = 0.0 if window[-1].terminated else self.gamma**k
         np.testing.assert_allclose(row.discount, discount, rtol=1e-6)
 
+    def check_chunk(self, number: int, step: int, k: int, chunk: ChunkBatch, action: str = "action_executed") -> None:
+        """Compare the chunk of one drawn window of k steps with what it should be."""
+        for i, got in enumerate(chunk.actions):
+            record = self.steps[number][step + min(i, k - 1)]
+            by_policy = record.source == Source.POLICY and not record.intervention
+            np.testing.assert_array_equal(got, getattr(record, action))
+            assert chunk.valid[i] == (1.0 if i < k else 0.0)
+            assert chunk.guided[i] == (1.0 if i < k and not by_policy else 0.0)
+
 
 def number_of(record: StepRecord) -> int:
     return int(record.episode_id.removeprefix("episode-"))
@@ -81,6 +90,17 @@ def gather(buffer: ReplayBuffer, slots: Slots) -> tuple[Batch, Slots]:
     out = Batch(*(np.full((len(slots), *shape), np.nan, np.float32) for shape in shapes))
     ends = np.full(len(slots), -1, np.int64)
     buffer.gather(np.asarray(slots), out, ends)
+    return out, ends
+
+
+def gather_chunks(buffer: ReplayBuffer, slots: Slots, horizon: int) -> tuple[ChunkBatch, Slots]:
+    """As `gather`, with the first steps of each window."""
+    shapes = [(SPEC.size,), (7,), (), (), (), (SPEC.size,)]
+    rows = Batch(*(np.full((len(slots), *shape), np.nan, np.float32) for shape in shapes))
+    steps = [(horizon, 7), (horizon,), (horizon,)]
+    out = ChunkBatch(rows, *(np.full((len(slots), *shape), np.nan, np.float32) for shape in steps))
+    ends = np.full(len(slots), -1, np.int64)
+    buffer.gather_chunks(np.asarray(slots), out, ends)
     return out, ends
 
 

@@ -109,6 +109,7 @@ def test_no_graphics_leaves_a_reason_and_no_error(run_dir: Path, monkeypatch: py
     class Saved:
         policy, task, task_options, checkpoint = ForwardPolicy(), "Line", {}, Path("000000001")
         pictures = PictureConfig()
+        base = None
 
     monkeypatch.setattr("robot_rl.evaluation.checkpoints.load_saved_policy", lambda path: Saved)
     monkeypatch.setattr(video, "film", fail)

@@ -21,6 +21,7 @@ from robot_rl.evaluation.checkpoints import load_saved_policy
 from robot_rl.runtime.actor.process import ActorOptions, _as_here
 from robot_rl.runtime.config import TrainConfig
 from robot_rl.runtime.episode_files import read_records
+from robot_rl.runtime.gathering import check_demos
 from robot_rl.runtime.learner.checkpoint import latest_checkpoint, load_checkpoint
 from robot_rl.runtime.learner.lockstep import train_lockstep
 from robot_rl.runtime.learner.process import train_two_processes
@@ -37,7 +38,6 @@ from robot_rl.runtime.pictures import (
 )
 from robot_rl.runtime.run_folder import RunFolder, create_run
 from robot_rl.runtime.stop import StopFlag
-from robot_rl.runtime.tasks import check_demos
 from tests.runtime.fakes import ACTIONS, SPEC, Helper, stream
 from tests.runtime.pictured import CAMERAS, ENCODER, SIZE_PX, SeenPoint, pictures_of, seen_config, with_pictures
 from tests.runtime.runs import async_config, final_arrays, same

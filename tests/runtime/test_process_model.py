@@ -13,9 +13,10 @@ from robot_rl.core.errors import DataError
 from robot_rl.data.demos import load_demos
 from robot_rl.rewards.process_config import ProcessConfig
 from robot_rl.runtime.config import DemoConfig, TrainConfig
+from robot_rl.runtime.gathering import gather_demos
 from robot_rl.runtime.learner.learner import Learner
 from robot_rl.runtime.process_model import open_progress
-from robot_rl.runtime.tasks import gather_demos, open_env, open_simulation
+from robot_rl.runtime.tasks import open_env, open_simulation
 
 CONFIG = TrainConfig(
     task="Reach",

@@ -14,8 +14,9 @@ from robot_rl.data.episode_log import read_episode
 from robot_rl.runtime.config import DemoConfig
 from robot_rl.runtime.doctor import check
 from robot_rl.runtime.doctor.finding import bad, ok, warn
+from robot_rl.runtime.gathering import gather_demos
 from robot_rl.runtime.repeat import read_repeat_facts, training_facts
-from robot_rl.runtime.tasks import cell_config, check_health, gather_demos, open_env, open_simulation
+from robot_rl.runtime.tasks import cell_config, check_health, open_env, open_simulation
 from robot_rl.runtime.train import check_modes
 from tests.runtime.fakes import tiny_config
 

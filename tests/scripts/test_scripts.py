@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from robot_rl.cli.bc import read_arguments as read_bc_arguments
 from robot_rl.cli.train import read_arguments
 
 ROOT = Path(__file__).parents[2]
@@ -180,3 +181,13 @@ def test_every_flag_used_is_one_of_the_command() -> None:
         known += done.stdout
     assert used
     assert not {f for f in used if f not in known}
+
+
+def test_the_study_of_base_policies_clones_every_condition_once(tmp_path: Path, doubles: dict[str, str]) -> None:
+    done = run(str(SCRIPTS / "base_policies.sh"), str(tmp_path / "runs"), **doubles, COUNTS="20 50", OBJECTIVES="edm")
+    assert done.returncode == 0, done.stderr
+    assert len(noted(doubles, "demos")) == 1
+    told = [read_bc_arguments(command.split()[1:]) for command in noted(doubles, "bc")]
+    assert [(c.n_demos, c.replan_every) for c in told] == [(20, 4), (50, 4), (100, 1), (100, 2), (100, 8)]
+    assert all(c.task_options == {"clearance_mm": 0.2} and c.eval_episodes == 100 for c in told)
+    assert len({c.out_dir for c in told}) == 5

@@ -10,7 +10,7 @@ from robot_rl.core.protocols import Policy
 from robot_rl.core.transition import StepRecord
 from robot_rl.data.codec import pack_record
 from robot_rl.data.episode_log import EpisodeMeta
-from robot_rl.policies.gaussian import GaussianPolicy
+from robot_rl.policies.published import published_policy
 from robot_rl.runtime.acting import ActingConfig
 from robot_rl.runtime.actor.spool import Spool
 from robot_rl.runtime.advisor import Advisor
@@ -186,7 +186,7 @@ class Side:
         newest = self.link.parameters
         assert newest is not None
         self.version = newest.version
-        return seeing(GaussianPolicy.from_params(dict(newest.arrays), newest.version), self._eyes)
+        return seeing(published_policy(dict(newest.arrays), newest.version), self._eyes)
 
     def _deliver(self, records: list[StepRecord]) -> None:
         for record in records:

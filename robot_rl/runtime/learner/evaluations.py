@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from robot_rl.policies.gaussian import GaussianPolicy
+from robot_rl.policies.published import published_policy
 from robot_rl.runtime.environment import Env
 from robot_rl.runtime.learner.background import BackgroundEvaluator, Outcome
 from robot_rl.runtime.learner.session import Session
@@ -19,7 +19,7 @@ def evaluate_now(session: Session, make_env: Callable[[], Env]) -> None:
     session.plan_next_evaluation()
     session.save()
     config, learner, c = session.config, session.learner, session.learner.counters
-    policy = seeing(GaussianPolicy.from_params(learner.actor_arrays(), learner.version), learner.eyes)
+    policy = seeing(published_policy(learner.actor_arrays(), learner.version), learner.eyes)
     env: Any = make_env()
     try:
         seeds = evaluation_seeds(config.evaluation.episodes, config.evaluation.validation_seed)

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from robot_rl.agents.algorithms import find_algorithm
 from robot_rl.agents.arrays import flatten_state, unflatten_state
 from robot_rl.agents.config import SacConfig
-from robot_rl.agents.offline_config import CalqlConfig, IqlConfig
 from robot_rl.agents.state import AgentState
 from robot_rl.agents.updates import Update
 from robot_rl.agents.value import step_value
@@ -34,7 +33,7 @@ from robot_rl.data.mixture import MixtureSampler
 from robot_rl.data.replay import ReplayBuffer
 from robot_rl.data.rewards import INTERVENTION_COMPONENT, RewardWeights
 from robot_rl.data.takeovers import TakeOvers
-from robot_rl.runtime.config import TrainConfig
+from robot_rl.runtime.config import AlgorithmOptions, TrainConfig
 from robot_rl.runtime.learner.pace import allowed_steps, due_updates, most_updates
 from robot_rl.runtime.learner.shaping import PROCESS_COMPONENT, Shaper
 from robot_rl.runtime.pictures import open_eyes, picture_storage, room
@@ -74,7 +73,7 @@ class Counters:
 @lru_cache(maxsize=8)
 def _compiled_update(
     algorithm: str,
-    options: IqlConfig | CalqlConfig | None,
+    options: AlgorithmOptions | None,
     agent: SacConfig,
     state_spec: StateSpec,
     action_spec: ActionSpec,
@@ -132,13 +131,15 @@ class Learner:
             corrections_in_demos=how.corrections_in == "both",
             half_life_steps=how.recency_half_life_steps,
             pinned=config.demos.capacity,
+            action="policy" if config.algorithm == "noise" else "executed",
         )
         self._forgets_demos = config.algorithm == "calql" and not config.calql.keep_demos
         self._take_overs = TakeOvers(round(how.before_s * hz), how.before_reward)
         self.shaper = Shaper(config.process, agent.gamma, hz)
         self._weigh()
         rng = stream_rng(config.seed, Stream.REPLAY)
-        self._sampler = MixtureSampler(self.replay, agent.batch_size, agent.utd, share, rng)
+        chunk = config.edit.chunk if config.algorithm == "edit" else None
+        self._sampler = MixtureSampler(self.replay, agent.batch_size, agent.utd, share, rng, chunk=chunk)
         seed = stream_seed(config.seed, Stream.AGENT)
         self._agent = self._algorithm.init(agent, state_spec, action_spec, seed, self.views)
         self._specs = (config.algorithm, config.algorithm_options, agent, state_spec, action_spec, self.views)
@@ -279,7 +280,13 @@ class Learner:
 
     def update(self) -> None:
         """One update call. It returns before the result is ready, so acting can go on meanwhile."""
-        self._step(_compiled_update(*self._specs, critic_only=False))
+        self._step(_compiled_update(*self._specs, critic_only=self._critics_alone))
+
+    @property
+    def _critics_alone(self) -> bool:
+        """Whether the base still acts, so that the critics learn what it is worth."""
+        c = self.config
+        return c.algorithm == "edit" and (self.counters.env_steps < c.pace.learning_starts + c.edit.critic_only_steps)
 
     def warm_up(self) -> None:
         """One update call on demonstrations: of the critics alone, unless the algorithm learns from stored data."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from robot_rl.core.errors import RobotRlError, StorageError
 from robot_rl.core.protocols import Policy
 from robot_rl.core.transition import StepRecord
-from robot_rl.policies.gaussian import GaussianPolicy
+from robot_rl.policies.published import published_policy
 from robot_rl.runtime.acting import ActingConfig, TeleopFactory
 from robot_rl.runtime.collector import Collector
 from robot_rl.runtime.config import TrainConfig
@@ -133,4 +133,4 @@ def _take(session: Session, records: list[StepRecord]) -> None:
 
 def _policy(session: Session) -> Policy:
     learner = session.learner
-    return seeing(GaussianPolicy.from_params(learner.actor_arrays(), learner.version), learner.eyes)
+    return seeing(published_policy(learner.actor_arrays(), learner.version), learner.eyes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from robot_rl.core.lateness import LatenessHistogram
 
@@ -19,6 +19,19 @@ LIVE_EVERY_S = 0.25
 ACTORS_WAIT_SHOWN = 0.05
 LEARNER_WAITS_SHOWN = 0.5
 UTD_OFF_SHOWN = 0.02
+
+
+class Shown(Protocol):
+    """What a progress line can be made of."""
+
+    @property
+    def share(self) -> float:
+        """Of the work that is done, in [0, 1]."""
+        ...
+
+    def text(self) -> str:
+        """The line."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class Status:
         """The progress line."""
         if self.stored is not None:
             done, total = self.stored
-            left = _duration(_time_left(total - done, self.updates_per_s))
+            left = duration(time_left_s(total - done, self.updates_per_s))
             return f"update {done:,}/{total:,} on stored episodes · {self.updates_per_s:.0f} updates/s · {left} left"
         success = "-" if self.success is None else f"{self.success:.0%}"
         off = abs(self.utd - self.utd_target) > UTD_OFF_SHOWN * self.utd_target > 0.0
@@ -82,12 +95,12 @@ class Status:
         if self.lateness.total:
             p50_ms, p99_ms = (1e3 * self.lateness.quantile_s(q) for q in (0.5, 0.99))
             parts.append(f"late {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms, {self.lateness.missed} missed")
-        left = _duration(_time_left(self.total_steps - self.env_steps, self.steps_per_s))
+        left = duration(time_left_s(self.total_steps - self.env_steps, self.steps_per_s))
         return " · ".join([*parts, f"{left} left"])
 
 
 class Progress:
-    """Prints `Status` at a bearable rate.
+    """Prints how far a run is at a bearable rate.
 
     Args:
         title: shown before the figures, for example the task.
@@ -105,7 +118,7 @@ class Progress:
         """Whether `show` would print now; figures need not be gathered otherwise."""
         return time.monotonic() >= self._next_s
 
-    def show(self, status: Status, *, force: bool = False) -> None:
+    def show(self, status: Shown, *, force: bool = False) -> None:
         """Print if it is time to, or if forced."""
         if not (force or self.due):
             return
@@ -186,11 +199,13 @@ def _bar(line: str, share: float) -> Any:
     return Group(ProgressBar(total=1.0, completed=share), Text(line))
 
 
-def _time_left(work: int, rate_per_s: float) -> float | None:
+def time_left_s(work: int, rate_per_s: float) -> float | None:
+    """Of so much work; None where nothing gets done."""
     return max(0, work) / rate_per_s if rate_per_s > 0 else None
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
+    """Minutes and seconds, or hours too; a question mark where it is not known."""
     if seconds is None:
         return "?"
     minutes, s = divmod(int(seconds), 60)

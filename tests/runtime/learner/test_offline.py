@@ -15,8 +15,8 @@ from robot_rl.data.demos import load_demos
 from robot_rl.data.episode_log import EpisodeMeta, EpisodeWriter
 from robot_rl.data.relabels import write_relabels
 from robot_rl.runtime.config import DemoConfig, PaceConfig, TrainConfig
+from robot_rl.runtime.gathering import gather_demos
 from robot_rl.runtime.run_folder import create_run
-from robot_rl.runtime.tasks import gather_demos
 from tests.runtime.fakes import ACTIONS, SPEC, PointEnv, stream, tiny_config
 from tests.runtime.learner.test_lockstep import StopAfter
 from tests.runtime.runs import final_arrays, go, open_session, same, start
@@ -94,7 +94,7 @@ def test_relabels_travel_with_the_run_and_are_what_it_learns_from(tmp_path: Path
     session = open_session(run, made)
     assert session.begin() == 12
     steps = session.learner.replay
-    out = [steps.weights.motion() @ row[SPEC.size + 7 : -1] for row in steps._store.rows if row[-1] > 0]
+    out = [steps.weights.motion() @ row[SPEC.size + 7 : -2] for row in steps._store.rows if row[-1] > 0]
     gamma = made.agent.gamma
     loaded = load_demos(folder, SPEC, "Point", relabel="judged", alone=gamma)
     expected = [r.rewards["process"] for episode in loaded for r in episode]

@@ -1,0 +1,1 @@
+"""Behaviour cloning: from recorded demonstrations to a run folder with a frozen base policy."""
