@@ -15,7 +15,8 @@ WORKERS ?= 2
 # Whole programs, learning curves, and what trains networks or loads the large libraries of vision: the inner loop
 # leaves them out.
 THOROUGH := learning runtime cli test_wheel.py hardware/cell/test_supervisor.py hardware/ros/test_camera_node.py \
-    vision/test_frozen.py vision/test_torchvision.py \
+    vision/test_frozen.py vision/test_torchvision.py policies/base \
+    $(addprefix agents/test_,edit.py pitfalls.py ppo.py) \
     $(addprefix rewards/test_,clip_rewards.py labeler_local.py preference_reward.py progress_model.py train.py vlm_command.py)
 PYTEST := $(BIN)/python -m pytest -q
 

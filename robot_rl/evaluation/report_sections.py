@@ -41,6 +41,9 @@ def header(run: RunRecord) -> str:
         if name in changed
     ]
     details += _pictures(run) + _cloning(run)
+    base = run.config.get("base")
+    if isinstance(base, dict) and base.get("path"):
+        details.append(f"on the base {base['path']}")
     corrections = run.config.get("corrections")
     if isinstance(corrections, str):
         details.append("no corrections" if corrections == "none" else f"{corrections} corrections")
